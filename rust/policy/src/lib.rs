@@ -10,5 +10,12 @@
 //! - [`template`]: `${placeholder}` templates.
 //! - [`pipeline`]: the compiled chain that runs them in order.
 
+pub mod acl;
 pub mod client;
+pub mod decision;
+pub mod expr;
+pub mod pipeline;
 pub mod profile;
+pub mod regex;
+pub mod template;
+pub mod token;

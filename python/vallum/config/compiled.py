@@ -1,0 +1,239 @@
+"""The two documents that cross to Rust, once, as JSON; no other side fills in a default.
+
+`policy_document` is read by `rust/policy/src/pipeline/config.rs`, `broker_document` by
+`rust/broker/src/config.rs`. Both refuse unknown and missing members, so the keys are listed here
+and held against those files by a test. Units: `_ms` milliseconds, other times seconds (rounded up),
+sizes bytes; null is "no bound" or "none".
+
+broker:    version, loops, listeners[], mqtt, retainer
+listeners: id, bind, max_connections, zone, backlog
+mqtt:      idle_timeout_ms, max_packet_size, max_clientid_len, max_topic_levels, max_topic_alias,
+           max_qos_allowed, retain_available, wildcard_subscription, server_keepalive,
+           keepalive_multiplier, session_expiry_interval, max_session_expiry_interval,
+           message_expiry_interval, max_awaiting_rel, await_rel_timeout, max_inflight,
+           max_mqueue_len (0: no bound), mqueue_store_qos0, max_subscriptions, upgrade_qos,
+           ignore_loop_deliver, strict_mode, max_outbox_bytes
+retainer:  enable, max_payload_size, max_retained_messages, msg_expiry_interval_ms (0: for ever)
+
+policy:    version, profile, use_username_as_clientid, client_attrs_init[expression, set_as_attr],
+           clientid_override, authentication[ignore_backend_failures, chain, listeners{enable_authn,
+           chain}], authorization[no_match, deny_action, ignore_backend_failures,
+           topic_template_allow{plus, hash, slash}, sources[type, enable, precondition, path, text]]
+cinfo:     mechanism, id, enable, precondition, checks[is_match[], result]
+jwt:       mechanism, id, enable, precondition, from, key, verify_claims[[name, template]],
+           acl_claim_name, disconnect_after_expire, on_missing_jwt
+key:       kind = hmac, secret_base64 | kind = public_key, pem | kind = jwks, endpoint
+"""
+
+from __future__ import annotations
+
+import base64
+from collections.abc import Mapping
+from datetime import timedelta
+from typing import Any
+
+from pydantic import ValidationError
+
+from vallum.config.hocon import ObjectNode, Origin
+from vallum.config.load import Config
+from vallum.config.models import (
+    AnyAuthenticator,
+    AuthenticationRoot,
+    Cinfo,
+    Context,
+    JwtHmac,
+    JwtJwks,
+    JwtPublicKey,
+    Profile,
+    authenticator_id,
+    bind_of,
+)
+from vallum.config.translate import faults_of
+from vallum.errors import ConfigError, Fault
+
+VERSION = 1
+"""Of both documents."""
+MAX_OUTBOX_BYTES = 1024 * 1024
+"""Bytes that may wait for one slow connection (the reference's `high_watermark`); deliveries beyond
+that are queued or dropped."""
+_U32_MAX = 2**32 - 1
+_U16_MAX = 2**16 - 1
+_MAX_BACKLOG = 2**31 - 1
+
+
+def policy_document(config: Config) -> dict[str, Any]:
+    """Who may connect and what they may do. It holds secrets: never log it.
+
+    Raises:
+        ConfigError: a secret's file has become unreadable since the configuration was loaded.
+    """
+    authorization = config.authorization
+    return {
+        "version": VERSION,
+        "profile": config.profile,
+        "use_username_as_clientid": config.mqtt.use_username_as_clientid,
+        "client_attrs_init": [
+            {"expression": entry.expression, "set_as_attr": entry.set_as_attr}
+            for entry in config.mqtt.client_attrs_init
+        ],
+        "clientid_override": config.mqtt.clientid_override,
+        "authentication": {
+            "ignore_backend_failures": config.authentication_settings.ignore_backend_failures,
+            "chain": _chain(config.authentication, config.profile),
+            "listeners": {
+                f"{kind}:{name}": {
+                    "enable_authn": listener.enable_authn,
+                    "chain": _chain(listener.authentication, config.profile),
+                }
+                for kind, name, listener in config.enabled_listeners()
+            },
+        },
+        "authorization": {
+            "no_match": authorization.no_match,
+            "deny_action": authorization.deny_action,
+            "ignore_backend_failures": authorization.ignore_backend_failures,
+            "topic_template_allow": {
+                "plus": authorization.topic_template_allow.plus,
+                "hash": authorization.topic_template_allow.hash,
+                "slash": authorization.topic_template_allow.slash,
+            },
+            "sources": [
+                {
+                    "type": source.type,
+                    "enable": source.enable,
+                    "precondition": source.precondition or None,
+                    "path": source.shown,
+                    "text": source.rules or "",
+                }
+                for source in authorization.sources
+            ],
+        },
+    }
+
+
+def _chain(chain: tuple[AnyAuthenticator, ...], profile: Profile) -> list[dict[str, Any]] | None:
+    return [_stage(stage, profile) for stage in chain] or None
+
+
+def _stage(stage: AnyAuthenticator, profile: Profile) -> dict[str, Any]:
+    head: dict[str, Any] = {
+        "mechanism": stage.mechanism,
+        "id": authenticator_id(stage),
+        "enable": stage.enable,
+        "precondition": stage.precondition or None,
+    }
+    if isinstance(stage, Cinfo):
+        checks = [{"is_match": [*each.is_match], "result": each.result} for each in stage.checks]
+        return {**head, "checks": checks}
+    return {
+        **head,
+        "from": stage.from_,
+        "key": _key(stage),
+        "verify_claims": [[name, template] for name, template in stage.verify_claims],
+        "acl_claim_name": stage.acl_claim_name,
+        "disconnect_after_expire": stage.disconnect_after_expire,
+        "on_missing_jwt": stage.on_missing_jwt or ("deny" if profile == "hardened" else "ignore"),
+    }
+
+
+def _key(stage: JwtHmac | JwtPublicKey | JwtJwks) -> dict[str, str]:
+    if isinstance(stage, JwtHmac):
+        try:
+            key = stage.key()
+        except (OSError, ValueError) as error:  # its file changed after it was checked
+            raise ConfigError.of("authentication.secret", str(error)) from error
+        return {"kind": "hmac", "secret_base64": base64.b64encode(key).decode("ascii")}
+    if isinstance(stage, JwtPublicKey):
+        return {"kind": "public_key", "pem": stage.public_key}
+    return {"kind": "jwks", "endpoint": stage.endpoint}
+
+
+def jwt_stage(
+    config: Mapping[str, Any], profile: Profile = "hardened", context: Context | None = None
+) -> dict[str, Any]:
+    """The `jwt` stage of one authenticator given as an object, for `vallum.jwt`.
+
+    `mechanism` may be left out. The paths of faults start at the object itself.
+
+    Raises:
+        ConfigError: with every fault that was found.
+    """
+    context = context or Context(profile)
+    data = {"authentication": [{"mechanism": "jwt", **config}]}
+    try:
+        root = AuthenticationRoot.check(data, context)
+    except ValidationError as error:
+        tree = ObjectNode({}, Origin())
+        found = faults_of(error, data, tree, context)
+        raise ConfigError(
+            Fault(fault.path.removeprefix("authentication[0]").removeprefix("."), fault.problem)
+            for fault in found
+        ) from None
+    stage = root.authentication[0]
+    if isinstance(stage, Cinfo):
+        raise ConfigError.of("mechanism", "must be jwt")
+    return _stage(stage, profile)
+
+
+def broker_document(config: Config, *, loops: int = 0) -> dict[str, Any]:
+    """What the data plane needs to start; `loops` 0 means one event loop per core."""
+    mqtt, retainer = config.mqtt, config.retainer
+    return {
+        "version": VERSION,
+        "loops": loops,
+        "listeners": [
+            {
+                "id": f"{kind}:{name}",
+                "bind": bind.resolved(loopback=config.profile == "hardened"),
+                "max_connections": listener.max_connections,
+                "zone": listener.zone,
+                "backlog": min(listener.tcp_options.backlog, _MAX_BACKLOG),
+            }
+            for kind, name, listener in config.enabled_listeners()
+            if (bind := bind_of(kind, name, listener)) is not None
+        ],
+        "mqtt": {
+            "idle_timeout_ms": None if mqtt.idle_timeout is None else _ms(mqtt.idle_timeout),
+            "max_packet_size": mqtt.max_packet_size,
+            "max_clientid_len": mqtt.max_clientid_len,
+            "max_topic_levels": mqtt.max_topic_levels,
+            "max_topic_alias": mqtt.max_topic_alias,
+            "max_qos_allowed": mqtt.max_qos_allowed,
+            "retain_available": mqtt.retain_available,
+            "wildcard_subscription": mqtt.wildcard_subscription,
+            "server_keepalive": mqtt.server_keepalive,
+            "keepalive_multiplier": float(mqtt.keepalive_multiplier),
+            "session_expiry_interval": _seconds(mqtt.session_expiry_interval),
+            "max_session_expiry_interval": _seconds(mqtt.max_session_expiry_interval),
+            "message_expiry_interval": _seconds(mqtt.message_expiry_interval),
+            "max_awaiting_rel": _at_most(mqtt.max_awaiting_rel, _U16_MAX),
+            "await_rel_timeout": _seconds(mqtt.await_rel_timeout),
+            "max_inflight": mqtt.max_inflight,
+            "max_mqueue_len": mqtt.max_mqueue_len or 0,
+            "mqueue_store_qos0": mqtt.mqueue_store_qos0,
+            "max_subscriptions": mqtt.max_subscriptions,
+            "upgrade_qos": mqtt.upgrade_qos,
+            "ignore_loop_deliver": mqtt.ignore_loop_deliver,
+            "strict_mode": mqtt.strict_mode,
+            "max_outbox_bytes": MAX_OUTBOX_BYTES,
+        },
+        "retainer": {
+            "enable": retainer.enable,
+            "max_payload_size": retainer.max_payload_size,
+            "max_retained_messages": retainer.backend.max_retained_messages,
+            "msg_expiry_interval_ms": _ms(retainer.msg_expiry_interval),
+        },
+    }
+
+
+def _ms(value: timedelta) -> int:
+    return value // timedelta(milliseconds=1)
+
+
+def _seconds(value: timedelta | None) -> int | None:
+    """Whole seconds, rounded up; more than a 32-bit field holds means its largest value."""
+    return None if value is None else min(-(-value // timedelta(seconds=1)), _U32_MAX)
+
+
+def _at_most(value: int | None, most: int) -> int | None:
+    return None if value is None else min(value, most)

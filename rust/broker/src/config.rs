@@ -1,0 +1,112 @@
+//! The data plane's configuration: one versioned document, checked and complete.
+//!
+//! It is written by the Python side, which owns names, defaults and error messages. Nothing here has
+//! a default: a missing member is an error of ours, not of the operator (`docs/design.md` section 3).
+
+use std::net::SocketAddr;
+
+use serde::Deserialize;
+
+/// Everything the data plane needs to start.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct BrokerConfig {
+    /// Version of this document; [`BrokerConfig::VERSION`].
+    pub version: u32,
+    /// Number of event loops; 0 means one per core this process may use.
+    pub loops: usize,
+    /// Listeners to open.
+    pub listeners: Vec<ListenerConfig>,
+    /// The `mqtt` root.
+    pub mqtt: MqttConfig,
+    /// The `retainer` root.
+    pub retainer: RetainerConfig,
+}
+
+impl BrokerConfig {
+    /// The document version this build reads.
+    pub const VERSION: u32 = 1;
+}
+
+/// One `listeners.TYPE.NAME`.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ListenerConfig {
+    /// `type:name`, for example `tcp:default`.
+    pub id: String,
+    /// Address to bind; port 0 takes a free one.
+    pub bind: SocketAddr,
+    /// Most connections at a time; `None` is no limit.
+    pub max_connections: Option<usize>,
+    /// Zone name.
+    pub zone: String,
+    /// Length of the accept queue asked of the system.
+    pub backlog: i32,
+}
+
+/// The `mqtt` root, as far as the data plane acts on it (`spec/management.md` section 3.1).
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+#[allow(clippy::struct_excessive_bools, reason = "one member per documented option")]
+pub struct MqttConfig {
+    /// Milliseconds from accept to a complete CONNECT; `None` waits for ever.
+    pub idle_timeout_ms: Option<u64>,
+    /// Largest packet accepted, in bytes, fixed header included.
+    pub max_packet_size: u32,
+    /// Longest Client Identifier accepted, in bytes.
+    pub max_clientid_len: usize,
+    /// Most levels in a topic name or filter.
+    pub max_topic_levels: usize,
+    /// Largest Topic Alias a client may use; 0 turns aliases off.
+    pub max_topic_alias: u16,
+    /// Highest `QoS` granted or accepted.
+    pub max_qos_allowed: u8,
+    /// Whether retained messages are accepted.
+    pub retain_available: bool,
+    /// Whether filters may hold wildcards.
+    pub wildcard_subscription: bool,
+    /// Seconds that replace the client's Keep Alive; `None` keeps the client's.
+    pub server_keepalive: Option<u16>,
+    /// A client is dead after this many times its Keep Alive.
+    pub keepalive_multiplier: f64,
+    /// Session expiry of a 3.x client with a persistent session, in seconds.
+    pub session_expiry_interval: u32,
+    /// Cap on a v5 client's Session Expiry Interval, in seconds; `None` is no cap.
+    pub max_session_expiry_interval: Option<u32>,
+    /// Cap on a message's life in seconds; `None` is no cap.
+    pub message_expiry_interval: Option<u32>,
+    /// Most incoming `QoS` 2 messages awaiting PUBREL; `None` is the protocol's own limit.
+    pub max_awaiting_rel: Option<u16>,
+    /// Seconds an incoming `QoS` 2 exchange may wait for its PUBREL.
+    pub await_rel_timeout: u32,
+    /// Most unacknowledged deliveries of a session.
+    pub max_inflight: u16,
+    /// Most messages waiting behind the inflight window; 0 is unlimited.
+    pub max_mqueue_len: usize,
+    /// Whether `QoS` 0 messages wait in the queue of an offline session.
+    pub mqueue_store_qos0: bool,
+    /// Most subscriptions of a session; `None` is no limit.
+    pub max_subscriptions: Option<usize>,
+    /// Whether deliveries take the subscription's `QoS` even when the message's is lower.
+    pub upgrade_qos: bool,
+    /// No-local emulation for 3.x clients.
+    pub ignore_loop_deliver: bool,
+    /// Whether identifiers and topics with control characters are refused.
+    pub strict_mode: bool,
+    /// Bytes that may wait for one slow connection before deliveries to it are dropped or queued.
+    pub max_outbox_bytes: usize,
+}
+
+/// The `retainer` root.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct RetainerConfig {
+    /// Whether messages are retained at all.
+    pub enable: bool,
+    /// Largest payload retained, in bytes.
+    pub max_payload_size: usize,
+    /// Most retained messages; 0 is unlimited.
+    pub max_retained_messages: usize,
+    /// Life of a retained message in milliseconds; 0 is for ever.
+    pub msg_expiry_interval_ms: u64,
+}

@@ -1,0 +1,110 @@
+//! PUBACK, PUBREC, PUBREL and PUBCOMP (sections 3.4 to 3.7).
+
+use std::num::NonZeroU16;
+
+use vallum_mqtt::packet::{Ack, FixedHeader, PacketType, ReasonCode};
+
+use crate::event_loop::{EventLoop, Flow};
+
+impl EventLoop {
+    /// PUBACK: a delivery of `QoS` 1 is over. One for an unknown identifier is ignored.
+    pub(crate) fn on_puback(
+        &mut self,
+        slot: u32,
+        session_slot: u32,
+        header: &FixedHeader,
+        body: &[u8],
+    ) -> Flow {
+        match Ack::decode(self.version_of(slot), header, body) {
+            Ok(ack) => {
+                self.settle(session_slot, |window| window.on_puback(ack.packet_id.get()));
+                Flow::Continue
+            }
+            Err(error) => self.refuse_packet(slot, error.reason()),
+        }
+    }
+
+    /// PUBREC: the client has a `QoS` 2 delivery; PUBREL is due.
+    pub(crate) fn on_pubrec(
+        &mut self,
+        slot: u32,
+        session_slot: u32,
+        header: &FixedHeader,
+        body: &[u8],
+    ) -> Flow {
+        let ack = match Ack::decode(self.version_of(slot), header, body) {
+            Ok(ack) => ack,
+            Err(error) => return self.refuse_packet(slot, error.reason()),
+        };
+        let id = ack.packet_id;
+        let failed = ack.reason.is_failure();
+        let known = self.settle(session_slot, |window| window.on_pubrec(id.get(), failed));
+        if known && !failed {
+            self.send_pubrel(slot, id);
+        } else if !known {
+            self.send_ack(slot, PacketType::PubRel, id, ReasonCode::PacketIdentifierNotFound);
+        }
+        Flow::Continue
+    }
+
+    /// PUBCOMP: a delivery of `QoS` 2 is over.
+    pub(crate) fn on_pubcomp(
+        &mut self,
+        slot: u32,
+        session_slot: u32,
+        header: &FixedHeader,
+        body: &[u8],
+    ) -> Flow {
+        match Ack::decode(self.version_of(slot), header, body) {
+            Ok(ack) => {
+                self.settle(session_slot, |window| window.on_pubcomp(ack.packet_id.get()));
+                Flow::Continue
+            }
+            Err(error) => self.refuse_packet(slot, error.reason()),
+        }
+    }
+
+    /// PUBREL: the client will not repeat a `QoS` 2 message; its identifier is free again.
+    pub(crate) fn on_pubrel(
+        &mut self,
+        slot: u32,
+        session_slot: u32,
+        header: &FixedHeader,
+        body: &[u8],
+    ) -> Flow {
+        let rel = match Ack::decode(self.version_of(slot), header, body) {
+            Ok(rel) => rel,
+            Err(error) => return self.refuse_packet(slot, error.reason()),
+        };
+        let id = rel.packet_id;
+        let known = self
+            .sessions
+            .get_mut(session_slot as usize)
+            .and_then(|entry| entry.session.awaiting_rel.as_mut())
+            .is_some_and(|waiting| waiting.remove(&id.get()));
+        let reason =
+            if known { ReasonCode::Success } else { ReasonCode::PacketIdentifierNotFound };
+        self.send_ack(slot, PacketType::PubComp, id, reason);
+        Flow::Continue
+    }
+
+    /// PUBREL for a delivery of ours.
+    pub(crate) fn send_pubrel(&mut self, slot: u32, id: NonZeroU16) {
+        self.send_ack(slot, PacketType::PubRel, id, ReasonCode::Success);
+    }
+
+    /// Apply an acknowledgement to the session's window, and send what waited for the room.
+    fn settle(
+        &mut self,
+        session_slot: u32,
+        apply: impl FnOnce(&mut crate::session::inflight::Inflight) -> bool,
+    ) -> bool {
+        let Some(entry) = self.sessions.get_mut(session_slot as usize) else { return false };
+        let session = &mut entry.session;
+        let known = session.inflight.as_deref_mut().is_some_and(apply);
+        if session.queue.is_some() {
+            self.pump(session_slot);
+        }
+        known
+    }
+}

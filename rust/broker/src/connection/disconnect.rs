@@ -1,0 +1,191 @@
+//! DISCONNECT, and every other way a connection ends (sections 3.14 and 4.13).
+
+use std::{sync::Arc, time::Duration};
+
+use vallum_mqtt::packet::{Disconnect, FixedHeader, ReasonCode, Version};
+
+use super::Phase;
+use crate::{
+    event::Event,
+    event_loop::{EventLoop, Flow},
+    router::Router as _,
+    session::{Session, SessionRef, state::NEVER},
+};
+
+/// Why a connection ends.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Close {
+    /// The peer closed or reset it, or it never became a client.
+    PeerGone,
+    /// The client said DISCONNECT; `with_will` if it asked for its will.
+    Client { with_will: bool },
+    /// No CONNECT within `mqtt.idle_timeout`.
+    ConnectTimeout,
+    /// We end it; a v5 client is told why.
+    Server(ReasonCode),
+    /// Another connection of the same client identifier; `for_good` if its session ends too.
+    TakenOver { for_good: bool },
+    /// `exp` of the token, or whatever the authenticator said.
+    CredentialsExpired,
+}
+
+impl Close {
+    /// What a v5 client is told.
+    fn reason(self) -> Option<ReasonCode> {
+        match self {
+            Self::PeerGone | Self::Client { .. } | Self::ConnectTimeout => None,
+            Self::Server(reason) => Some(reason),
+            Self::TakenOver { .. } => Some(ReasonCode::SessionTakenOver),
+            Self::CredentialsExpired => Some(ReasonCode::NotAuthorized),
+        }
+    }
+}
+
+impl EventLoop {
+    /// A DISCONNECT.
+    pub(crate) fn on_disconnect(
+        &mut self,
+        slot: u32,
+        session_slot: u32,
+        header: &FixedHeader,
+        body: &[u8],
+    ) -> Flow {
+        let disconnect = match Disconnect::decode(self.version_of(slot), header, body) {
+            Ok(disconnect) => disconnect,
+            Err(error) => return self.refuse_packet(slot, error.reason()),
+        };
+        if let Some(interval) = disconnect.properties.session_expiry_interval
+            && let Some(entry) = self.sessions.get_mut(session_slot as usize)
+        {
+            let cap = self.shared.config.mqtt.max_session_expiry_interval.unwrap_or(NEVER);
+            if entry.session.expiry_interval == 0 && interval != 0 {
+                // A session that ends with its connection cannot be prolonged [MQTT-3.1.2-23].
+                return self.refuse_packet(slot, ReasonCode::ProtocolError);
+            }
+            entry.session.expiry_interval = interval.min(cap);
+        }
+        let with_will = disconnect.reason == ReasonCode::DisconnectWithWill;
+        self.close(slot, Close::Client { with_will });
+        Flow::Closed
+    }
+
+    /// End a connection over a packet that broke the protocol (section 4.13).
+    pub(crate) fn refuse_packet(&mut self, slot: u32, reason: ReasonCode) -> Flow {
+        self.metrics().packets_malformed.add(1);
+        let phase = self.connections.get(slot as usize).map(|c| c.phase);
+        if let Some(Phase::Online(_)) = phase {
+            self.close(slot, Close::Server(reason));
+        } else {
+            self.close(slot, Close::PeerGone);
+        }
+        Flow::Closed
+    }
+
+    /// End a connection: say why, write what is left, close, and see to its session.
+    pub(crate) fn close(&mut self, slot: u32, cause: Close) {
+        let Some(mut connection) = self.connections.try_remove(slot as usize) else { return };
+        if let (Some(reason), Version::V5, Phase::Online(_)) =
+            (cause.reason(), connection.version, connection.phase)
+        {
+            let out = connection.out.buffer(&mut self.pool);
+            let before = out.len();
+            if Disconnect::new(reason).encode(Version::V5, out).is_err() {
+                out.truncate(before);
+            }
+        }
+        if !connection.out.is_empty() && !connection.out.blocked {
+            let (_, bytes) = connection.out.flush(&mut connection.stream, &mut self.pool);
+            self.metrics().bytes_sent.add(bytes as u64);
+        }
+        self.forget_listener_slot(connection.listener);
+        if connection.tail.capacity() > 0 {
+            self.pool.give(std::mem::take(&mut connection.tail));
+        }
+        let phase = connection.phase;
+        drop(connection);
+        if let Phase::Online(session_slot) = phase {
+            self.metrics().client_disconnected.add(1);
+            if let Some(reference) = self.session_ref(session_slot) {
+                self.go_offline(reference, cause);
+            }
+        }
+    }
+
+    /// What a session does when its connection is gone (section 4.1).
+    fn go_offline(&mut self, reference: SessionRef, cause: Close) {
+        let Some(session) = self.session_mut(reference) else { return };
+        session.connection = None;
+        session.offline_epoch = session.offline_epoch.wrapping_add(1);
+        let for_good = match cause {
+            Close::TakenOver { for_good } => for_good,
+            _ => session.expiry_interval == 0,
+        };
+        let will_is_due = match &session.will {
+            Some(will) => for_good || will.delay == 0,
+            None => false,
+        };
+        if cause == (Close::Client { with_will: false }) {
+            session.will = None; // [MQTT-3.14.4-3]
+        } else if will_is_due && let Some(will) = session.will.take() {
+            let client = Arc::clone(&session.client);
+            let at = match (cause, client.expire_at) {
+                // A will is not blocked by the very expiry that caused it.
+                (Close::CredentialsExpired, Some(expire_at)) => Duration::from_secs(expire_at),
+                _ => self.unix_now(),
+            };
+            self.publish_will(reference, &client, &will, at);
+        }
+        if for_good {
+            self.end_session(reference);
+        } else {
+            self.report_closed(reference);
+        }
+    }
+
+    /// Tell the control plane which timers an offline session needs.
+    fn report_closed(&mut self, reference: SessionRef) {
+        let Some(session) = self.session_mut(reference) else { return };
+        let expiry_interval =
+            (session.expiry_interval != NEVER).then_some(session.expiry_interval);
+        let will_delay = session.will.as_ref().map(|will| will.delay);
+        session.has_timer = true;
+        let event = Event::SessionClosed {
+            session: reference,
+            client_id: Arc::clone(&session.client.info.client_id),
+            offline_epoch: session.offline_epoch,
+            expiry_interval,
+            will_delay,
+        };
+        self.shared.events.push(event);
+    }
+
+    /// A session is over: forget it and all that belongs to it.
+    pub(crate) fn end_session(&mut self, reference: SessionRef) {
+        let Some(session) = self.session_mut(reference) else { return };
+        if let Some(slot) = session.connection {
+            self.close(slot, Close::TakenOver { for_good: true });
+            return; // closing ends the session
+        }
+        // A delayed will is due at the latest when the session ends [MQTT-3.1.2-8].
+        if let Some(will) = session.will.take() {
+            let client = Arc::clone(&session.client);
+            self.publish_will(reference, &client, &will, self.unix_now());
+        }
+        let Some(entry) = self.sessions.try_remove(reference.slot as usize) else { return };
+        let Session { client, subscriptions, has_timer, offline_epoch, .. } = entry.session;
+        for filter in subscriptions.keys() {
+            self.shared.router.unsubscribe(filter, reference);
+        }
+        self.shared.registry.release(&client.info.client_id, reference);
+        if has_timer {
+            self.shared.events.push(Event::SessionClosed {
+                session: reference,
+                client_id: Arc::clone(&client.info.client_id),
+                offline_epoch,
+                expiry_interval: Some(0),
+                will_delay: None,
+            });
+        }
+    }
+}
+

@@ -1,0 +1,155 @@
+//! One network connection: its socket, the bytes on their way in and out, where it stands.
+//!
+//! An idle connection owns no buffer: incoming bytes are kept only while a packet is incomplete,
+//! outgoing ones only while the socket does not take them.
+
+pub(crate) mod acks;
+pub(crate) mod connect;
+pub(crate) mod disconnect;
+pub mod outbox;
+pub(crate) mod publish;
+pub(crate) mod subscribe;
+
+use std::{collections::HashMap, net::SocketAddr};
+
+use mio::net::TcpStream;
+use vallum_mqtt::packet::{FixedHeader, PINGRESP, PacketType, ReasonCode, Version};
+
+pub use outbox::{BufferPool, Flushed, Outbox};
+
+use crate::event_loop::{EventLoop, Flow};
+
+/// How far a connection has come.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Phase {
+    /// Its CONNECT is still due.
+    AwaitConnect,
+    /// Its CONNECT waits for a verdict from outside the loop; nothing is read meanwhile.
+    AwaitVerdict,
+    /// It carries the session in this slot.
+    Online(u32),
+}
+
+/// What only an MQTT 5 connection has.
+#[derive(Debug, Default)]
+pub struct V5State {
+    /// Topics by incoming Topic Alias.
+    pub aliases: HashMap<u16, Box<str>>,
+    /// Bytes those topics take.
+    pub alias_bytes: usize,
+}
+
+/// A connection.
+#[derive(Debug)]
+pub struct Connection {
+    /// The socket.
+    pub stream: TcpStream,
+    /// Address and port of the peer.
+    pub peer: SocketAddr,
+    /// Tells users of the same slot apart.
+    pub generation: u32,
+    /// Index of its listener.
+    pub listener: u16,
+    /// Where it stands.
+    pub phase: Phase,
+    /// Protocol version; 3.1.1 until CONNECT says otherwise.
+    pub version: Version,
+    /// It stands in the loop's list of connections with output.
+    pub dirty: bool,
+    /// It stands in the loop's list of connections with more to read.
+    pub readable: bool,
+    /// The loop asked to be told when the socket is writable.
+    pub watches_write: bool,
+    /// Seconds of silence after which it is dead; 0 is never.
+    pub patience: u32,
+    /// Broker second of the last packet.
+    pub last_packet: u32,
+    /// The client's Maximum Packet Size.
+    pub max_packet_out: u32,
+    /// The beginning of a packet that is not complete yet.
+    pub tail: Vec<u8>,
+    /// Bytes `tail` must hold before the next packet can be complete.
+    pub needed: usize,
+    /// Bytes on their way out.
+    pub out: Outbox,
+    /// MQTT 5 state.
+    pub v5: Option<Box<V5State>>,
+}
+
+impl Connection {
+    /// A fresh connection.
+    pub fn new(
+        stream: TcpStream,
+        peer: SocketAddr,
+        listener: u16,
+        generation: u32,
+        now: u32,
+    ) -> Self {
+        Self {
+            stream,
+            peer,
+            generation,
+            listener,
+            phase: Phase::AwaitConnect,
+            version: Version::V311,
+            dirty: false,
+            readable: false,
+            watches_write: false,
+            patience: 0,
+            last_packet: now,
+            max_packet_out: u32::MAX,
+            tail: Vec::new(),
+            needed: 0,
+            out: Outbox::default(),
+            v5: None,
+        }
+    }
+}
+
+impl EventLoop {
+    /// Handle one packet. The file that holds the handler is named after the packet.
+    pub(crate) fn on_packet(&mut self, slot: u32, header: &FixedHeader, body: &[u8]) -> Flow {
+        let Some(connection) = self.connections.get(slot as usize) else { return Flow::Closed };
+        let session = match connection.phase {
+            Phase::Online(session) => session,
+            Phase::AwaitVerdict => return Flow::Park,
+            Phase::AwaitConnect if header.packet_type == PacketType::Connect => {
+                return self.on_connect(slot, header, body);
+            }
+            // The first packet must be a CONNECT [MQTT-3.1.0-1].
+            Phase::AwaitConnect => return self.refuse_packet(slot, ReasonCode::ProtocolError),
+        };
+        match header.packet_type {
+            PacketType::Publish => self.on_publish(slot, session, header, body),
+            PacketType::PubAck => self.on_puback(slot, session, header, body),
+            PacketType::PubRec => self.on_pubrec(slot, session, header, body),
+            PacketType::PubRel => self.on_pubrel(slot, session, header, body),
+            PacketType::PubComp => self.on_pubcomp(slot, session, header, body),
+            PacketType::Subscribe => self.on_subscribe(slot, session, header, body),
+            PacketType::Unsubscribe => self.on_unsubscribe(slot, session, header, body),
+            PacketType::PingReq => self.on_pingreq(slot, header, body),
+            PacketType::Disconnect => self.on_disconnect(slot, session, header, body),
+            // A second CONNECT [MQTT-3.1.0-2]; AUTH without an exchange under way (section 4.12);
+            // and what only a server sends.
+            PacketType::Connect
+            | PacketType::Auth
+            | PacketType::ConnAck
+            | PacketType::SubAck
+            | PacketType::UnsubAck
+            | PacketType::PingResp => self.refuse_packet(slot, ReasonCode::ProtocolError),
+        }
+    }
+
+    /// PINGREQ (section 3.12).
+    fn on_pingreq(&mut self, slot: u32, header: &FixedHeader, body: &[u8]) -> Flow {
+        let version = self.version_of(slot);
+        if let Err(error) = vallum_mqtt::packet::Packet::decode(version, header, body) {
+            return self.refuse_packet(slot, error.reason());
+        }
+        self.send(slot, |_, out| {
+            out.extend_from_slice(&PINGRESP);
+            Ok(())
+        });
+        Flow::Continue
+    }
+}

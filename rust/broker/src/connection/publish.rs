@@ -1,0 +1,284 @@
+//! PUBLISH from a client (section 3.3).
+
+use std::num::NonZeroU16;
+
+use vallum_mqtt::{
+    packet::{Ack, FixedHeader, PacketType, Publish, QoS, ReasonCode, Version},
+    topic::{has_control_characters, level_count},
+};
+use vallum_policy::{
+    acl::{Action, Request},
+    decision::{AuthenticatedClient, DecidedBy, Verdict},
+    pipeline::config::DenyAction,
+};
+
+use super::disconnect::Close;
+use crate::{
+    event::Refusal,
+    event_loop::{EventLoop, Flow, Outgoing},
+    session::{SessionRef, state::Will},
+};
+
+/// Bytes of topics that a client's aliases may hold.
+const MAX_ALIAS_BYTES: usize = 256 * 1024;
+
+impl EventLoop {
+    /// A PUBLISH.
+    pub(crate) fn on_publish(
+        &mut self,
+        slot: u32,
+        session_slot: u32,
+        header: &FixedHeader,
+        body: &[u8],
+    ) -> Flow {
+        let Some(connection) = self.connections.get(slot as usize) else { return Flow::Closed };
+        let version = connection.version;
+        let publish = match Publish::decode(version, header, body) {
+            Ok(publish) => publish,
+            Err(error) => return self.refuse_packet(slot, error.reason()),
+        };
+        self.metrics().messages_received.add(1);
+        let alias_topic;
+        let topic = match publish.properties.topic_alias() {
+            None => publish.topic,
+            Some(alias) => match self.resolve_alias(slot, alias.get(), publish.topic) {
+                Ok(None) => publish.topic,
+                Ok(Some(known)) => {
+                    alias_topic = known;
+                    &*alias_topic
+                }
+                Err(reason) => return self.refuse_packet(slot, reason),
+            },
+        };
+        let Some(reference) = self.session_ref(session_slot) else { return Flow::Closed };
+        if let Err(flow) = self.permit_publish(slot, reference, &publish, topic) {
+            return flow;
+        }
+        if publish.qos == QoS::ExactlyOnce
+            && let Some(flow) = self.begin_exactly_once(slot, session_slot, publish.packet_id)
+        {
+            return flow;
+        }
+        let properties = publish.properties.forwardable();
+        let mut outgoing =
+            Outgoing::new(topic, &properties, publish.payload, publish.qos, publish.retain);
+        outgoing.publisher = Some(reference);
+        outgoing.expires_at = self.expiry_of(publish.properties.message_expiry_interval());
+        let matched = self.publish(&mut outgoing);
+        self.recycle(outgoing);
+        self.acknowledge(slot, publish.qos, publish.packet_id, matched);
+        Flow::Continue
+    }
+
+    /// Limits and authorization (`spec/authorization.md` section 3 gives the order and the answers).
+    fn permit_publish(
+        &mut self,
+        slot: u32,
+        reference: SessionRef,
+        publish: &Publish<'_>,
+        topic: &str,
+    ) -> Result<(), Flow> {
+        let Some(client) = self.session_mut(reference).map(|s| s.client.clone()) else {
+            return Err(Flow::Closed);
+        };
+        let request = Request {
+            action: Action::Publish { retain: publish.retain },
+            qos: publish.qos.as_u8(),
+            topic,
+        };
+        let verdict = self.pipeline.authorize(&client, &request, self.unix_now());
+        if !verdict.allow {
+            self.metrics().messages_denied.add(1);
+            self.report_denied(slot, "publish", &client, &verdict, topic);
+            if self.denial_disconnects() {
+                self.close(slot, Close::Server(ReasonCode::NotAuthorized));
+                return Err(Flow::Closed);
+            }
+            self.acknowledge_refused(slot, publish.qos, publish.packet_id);
+            return Err(Flow::Continue);
+        }
+        let mqtt = &self.shared.config.mqtt;
+        let broken = if mqtt.strict_mode && has_control_characters(topic)
+            || level_count(topic) > mqtt.max_topic_levels
+            || topic.starts_with("$delayed/")
+        {
+            Some(ReasonCode::TopicNameInvalid)
+        } else if publish.qos.as_u8() > mqtt.max_qos_allowed {
+            Some(ReasonCode::QoSNotSupported)
+        } else if publish.retain && !mqtt.retain_available {
+            Some(ReasonCode::RetainNotSupported)
+        } else {
+            None
+        };
+        match broken {
+            Some(reason) => Err(self.refuse_packet(slot, reason)),
+            None => Ok(()),
+        }
+    }
+
+    /// The topic an alias stands for, or `None` where the packet names it itself (section 3.3.2.3.4).
+    fn resolve_alias(
+        &mut self,
+        slot: u32,
+        alias: u16,
+        topic: &str,
+    ) -> Result<Option<Box<str>>, ReasonCode> {
+        if alias > self.shared.config.mqtt.max_topic_alias {
+            return Err(ReasonCode::TopicAliasInvalid);
+        }
+        let state = self
+            .connections
+            .get_mut(slot as usize)
+            .and_then(|c| c.v5.as_mut())
+            .ok_or(ReasonCode::ProtocolError)?;
+        if topic.is_empty() {
+            return state.aliases.get(&alias).cloned().map(Some).ok_or(ReasonCode::ProtocolError);
+        }
+        let old = state.aliases.insert(alias, topic.into()).map_or(0, |old| old.len());
+        state.alias_bytes = state.alias_bytes + topic.len() - old;
+        if state.alias_bytes > MAX_ALIAS_BYTES { Err(ReasonCode::QuotaExceeded) } else { Ok(None) }
+    }
+
+    /// Note the identifier of a `QoS` 2 message; `Some` if the packet is dealt with already.
+    fn begin_exactly_once(
+        &mut self,
+        slot: u32,
+        session_slot: u32,
+        packet_id: Option<NonZeroU16>,
+    ) -> Option<Flow> {
+        let limit = self.shared.config.mqtt.max_awaiting_rel.map_or(usize::MAX, usize::from);
+        let packet_id = packet_id?;
+        let id = packet_id.get();
+        let entry = self.sessions.get_mut(session_slot as usize)?;
+        let waiting = entry.session.awaiting_rel.get_or_insert_default();
+        if waiting.contains(&id) {
+            // A repetition of one that was passed on already [MQTT-4.3.3-10].
+            self.send_ack(slot, PacketType::PubRec, packet_id, ReasonCode::Success);
+            return Some(Flow::Continue);
+        }
+        if waiting.len() >= limit {
+            return Some(self.refuse_packet(slot, ReasonCode::ReceiveMaximumExceeded));
+        }
+        waiting.insert(id);
+        None
+    }
+
+    /// PUBACK or PUBREC of a message that was passed on.
+    fn acknowledge(&mut self, slot: u32, qos: QoS, packet_id: Option<NonZeroU16>, matched: usize) {
+        let Some(id) = packet_id else { return };
+        let reason =
+            if matched == 0 { ReasonCode::NoMatchingSubscribers } else { ReasonCode::Success };
+        self.acknowledge_with(slot, qos, id, reason);
+    }
+
+    /// PUBACK or PUBREC of a message that authorization refused; a 3.x client cannot be told.
+    fn acknowledge_refused(&mut self, slot: u32, qos: QoS, packet_id: Option<NonZeroU16>) {
+        let Some(id) = packet_id else { return };
+        self.acknowledge_with(slot, qos, id, ReasonCode::NotAuthorized);
+    }
+
+    fn acknowledge_with(&mut self, slot: u32, qos: QoS, id: NonZeroU16, reason: ReasonCode) {
+        match qos {
+            QoS::AtMostOnce => {}
+            QoS::AtLeastOnce => self.send_ack(slot, PacketType::PubAck, id, reason),
+            QoS::ExactlyOnce => self.send_ack(slot, PacketType::PubRec, id, reason),
+        }
+    }
+
+    /// One of the four acknowledgements.
+    pub(crate) fn send_ack(
+        &mut self,
+        slot: u32,
+        packet_type: PacketType,
+        id: NonZeroU16,
+        reason: ReasonCode,
+    ) {
+        self.send(slot, |version, out| Ack::new(id, reason).encode(packet_type, version, out));
+    }
+
+    /// Whether `authorization.deny_action` ends the connection.
+    pub(crate) fn denial_disconnects(&self) -> bool {
+        self.pipeline.deny_action() == DenyAction::Disconnect
+    }
+
+    /// The broker second a message expires at, by its own interval and the configured cap.
+    pub(crate) fn expiry_of(&self, interval: Option<u32>) -> Option<u32> {
+        let cap = self.shared.config.mqtt.message_expiry_interval;
+        let seconds = match (interval, cap) {
+            (Some(interval), Some(cap)) => interval.min(cap),
+            (Some(interval), None) => interval,
+            (None, cap) => cap?,
+        };
+        Some(self.now.saturating_add(seconds))
+    }
+
+    /// Retain and route; gives the number of matching subscriptions.
+    pub(crate) fn publish(&mut self, outgoing: &mut Outgoing<'_>) -> usize {
+        if outgoing.retain {
+            self.shared.retained.store(outgoing, self.now);
+        }
+        self.route(outgoing)
+    }
+
+    /// Publish a will, if its client may by now (`spec/authorization.md` section 4).
+    pub(crate) fn publish_will(
+        &mut self,
+        publisher: SessionRef,
+        client: &AuthenticatedClient,
+        will: &Will,
+        at: std::time::Duration,
+    ) {
+        let request = Request {
+            action: Action::Publish { retain: will.retain },
+            qos: will.qos.as_u8(),
+            topic: &will.topic,
+        };
+        let verdict = self.pipeline.authorize(client, &request, at);
+        if !verdict.allow {
+            self.metrics().wills_denied.add(1);
+            self.report_denied(u32::MAX, "will", client, &verdict, &will.topic);
+            return;
+        }
+        let mut outgoing =
+            Outgoing::new(&will.topic, &will.properties, &will.payload, will.qos, will.retain);
+        outgoing.publisher = Some(publisher);
+        outgoing.expires_at = self.expiry_of(will.message_expiry);
+        self.publish(&mut outgoing);
+        self.recycle(outgoing);
+        self.metrics().wills_published.add(1);
+    }
+
+    /// One line for the log about a refused topic.
+    pub(crate) fn report_denied(
+        &mut self,
+        slot: u32,
+        action: &'static str,
+        client: &AuthenticatedClient,
+        verdict: &Verdict,
+        topic: &str,
+    ) {
+        let reason = match verdict.decided_by {
+            DecidedBy::NoMatch => "no_rule_matched",
+            DecidedBy::PresetFailed | DecidedBy::FileFailed { .. } => "rule_failed",
+            DecidedBy::BadTopic => "bad_topic",
+            _ => "rule_matched",
+        };
+        self.report(Refusal {
+            action,
+            client_id: client.info.client_id.clone(),
+            username: client.info.username.clone(),
+            peer: self.connections.get(slot as usize).map(|c| c.peer),
+            listener: client.info.listener.clone(),
+            stage: verdict.decided_by.to_string(),
+            reason: reason.to_owned(),
+            reason_code: ReasonCode::NotAuthorized.as_u8(),
+            topic: Some(topic.into()),
+            suppressed: 0,
+        });
+    }
+
+    /// The protocol version of a connection.
+    pub(crate) fn version_of(&self, slot: u32) -> Version {
+        self.connections.get(slot as usize).map_or(Version::V311, |c| c.version)
+    }
+}

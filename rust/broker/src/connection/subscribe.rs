@@ -1,0 +1,167 @@
+//! SUBSCRIBE and UNSUBSCRIBE (sections 3.8 to 3.11).
+
+use std::num::NonZeroU32;
+
+use vallum_mqtt::{
+    packet::{
+        FixedHeader, QoS, ReasonCode, RetainHandling, SubAck, Subscribe, Subscription, UnsubAck,
+        Unsubscribe, Version,
+    },
+    topic::{FilterScope, TopicFilter, has_control_characters},
+};
+use vallum_policy::acl::{Action, Request};
+
+use super::disconnect::Close;
+use crate::{
+    event_loop::{EventLoop, Flow},
+    retained::Replay,
+    router::{Router as _, SubscriptionOptions},
+    session::SessionRef,
+};
+
+/// The reason code that grants a `QoS`.
+fn granted_code(qos: QoS) -> ReasonCode {
+    match qos {
+        QoS::AtMostOnce => ReasonCode::Success,
+        QoS::AtLeastOnce => ReasonCode::GrantedQoS1,
+        QoS::ExactlyOnce => ReasonCode::GrantedQoS2,
+    }
+}
+
+/// What became of one filter of a SUBSCRIBE.
+struct Granted {
+    options: SubscriptionOptions,
+    /// Retained messages are due.
+    replay: bool,
+}
+
+impl EventLoop {
+    /// A SUBSCRIBE.
+    pub(crate) fn on_subscribe(
+        &mut self,
+        slot: u32,
+        session_slot: u32,
+        header: &FixedHeader,
+        body: &[u8],
+    ) -> Flow {
+        let version = self.version_of(slot);
+        let subscribe = match Subscribe::decode(version, header, body) {
+            Ok(subscribe) => subscribe,
+            Err(error) => return self.refuse_packet(slot, error.reason()),
+        };
+        let Some(reference) = self.session_ref(session_slot) else { return Flow::Closed };
+        let id = subscribe.properties.subscription_identifier.map_or(0, NonZeroU32::get);
+        let mut codes = Vec::new();
+        let mut replays = Vec::new();
+        for entry in subscribe.subscriptions.iter() {
+            match self.subscribe_one(slot, reference, &entry, id) {
+                Ok(granted) => {
+                    codes.push(granted_code(granted.options.qos));
+                    if granted.replay {
+                        replays.push(Replay::new(reference, entry.filter, granted.options));
+                    }
+                }
+                Err(ReasonCode::NotAuthorized) if self.denial_disconnects() => {
+                    self.close(slot, Close::Server(ReasonCode::NotAuthorized));
+                    return Flow::Closed;
+                }
+                Err(reason) => codes.push(reason),
+            }
+        }
+        let packet_id = subscribe.packet_id;
+        self.send(slot, |version, out| SubAck::write(version, packet_id, &codes, out));
+        self.replays.extend(replays);
+        Flow::Continue
+    }
+
+    fn subscribe_one(
+        &mut self,
+        slot: u32,
+        reference: SessionRef,
+        entry: &Subscription<'_>,
+        id: u32,
+    ) -> Result<Granted, ReasonCode> {
+        let filter = TopicFilter::parse(entry.filter)
+            .map_err(|_| ReasonCode::TopicFilterInvalid)?;
+        let scope = FilterScope::parse(entry.filter).map_err(|_| ReasonCode::TopicFilterInvalid)?;
+        let client = self
+            .session_mut(reference)
+            .map(|session| session.client.clone())
+            .ok_or(ReasonCode::UnspecifiedError)?;
+        let request =
+            Request { action: Action::Subscribe, qos: entry.qos.as_u8(), topic: entry.filter };
+        let verdict = self.pipeline.authorize(&client, &request, self.unix_now());
+        if !verdict.allow {
+            self.metrics().subscribe_denied.add(1);
+            self.report_denied(slot, "subscribe", &client, &verdict, entry.filter);
+            return Err(ReasonCode::NotAuthorized);
+        }
+        let mqtt = &self.shared.config.mqtt;
+        match scope {
+            FilterScope::Plain(_) => {}
+            FilterScope::Shared(_) => return Err(ReasonCode::SharedSubscriptionsNotSupported),
+            FilterScope::Exclusive(_) => return Err(ReasonCode::TopicFilterInvalid),
+        }
+        if filter.levels() > mqtt.max_topic_levels
+            || (mqtt.strict_mode && has_control_characters(entry.filter))
+        {
+            return Err(ReasonCode::TopicFilterInvalid);
+        }
+        if filter.has_wildcard() && !mqtt.wildcard_subscription {
+            return Err(ReasonCode::WildcardSubscriptionsNotSupported);
+        }
+        let no_local =
+            entry.no_local || (mqtt.ignore_loop_deliver && self.version_of(slot) != Version::V5);
+        let options = SubscriptionOptions {
+            qos: entry.qos.min(QoS::from_u8(mqtt.max_qos_allowed).unwrap_or(QoS::ExactlyOnce)),
+            no_local,
+            retain_as_published: entry.retain_as_published,
+            id,
+        };
+        let limit = mqtt.max_subscriptions.unwrap_or(usize::MAX);
+        let session = self.session_mut(reference).ok_or(ReasonCode::UnspecifiedError)?;
+        let known = session.subscriptions.contains_key(entry.filter);
+        if !known && session.subscriptions.len() >= limit {
+            return Err(ReasonCode::QuotaExceeded);
+        }
+        session.subscriptions.insert(entry.filter.into(), options);
+        self.shared.router.subscribe(entry.filter, reference, options);
+        let replay = match entry.retain_handling {
+            RetainHandling::OnSubscribe => true,
+            RetainHandling::IfNew => !known,
+            RetainHandling::Never => false,
+        };
+        Ok(Granted { options, replay })
+    }
+
+    /// An UNSUBSCRIBE; it is never refused.
+    pub(crate) fn on_unsubscribe(
+        &mut self,
+        slot: u32,
+        session_slot: u32,
+        header: &FixedHeader,
+        body: &[u8],
+    ) -> Flow {
+        let version = self.version_of(slot);
+        let unsubscribe = match Unsubscribe::decode(version, header, body) {
+            Ok(unsubscribe) => unsubscribe,
+            Err(error) => return self.refuse_packet(slot, error.reason()),
+        };
+        let Some(reference) = self.session_ref(session_slot) else { return Flow::Closed };
+        let mut codes = Vec::new();
+        for filter in unsubscribe.filters.iter() {
+            let known = self
+                .session_mut(reference)
+                .is_some_and(|session| session.subscriptions.remove(filter).is_some());
+            if known {
+                self.shared.router.unsubscribe(filter, reference);
+            }
+            let code =
+                if known { ReasonCode::Success } else { ReasonCode::NoSubscriptionExisted };
+            codes.push(code);
+        }
+        let packet_id = unsubscribe.packet_id;
+        self.send(slot, |version, out| UnsubAck::write(version, packet_id, &codes, out));
+        Flow::Continue
+    }
+}

@@ -1,0 +1,83 @@
+//! New connections.
+
+use std::{io, sync::atomic::Ordering};
+
+use mio::{Interest, Token};
+
+use super::EventLoop;
+use crate::{connection::Connection, shared::Inbound};
+
+/// Connections accepted in one go before other sockets get their turn.
+const ACCEPT_SLICE: usize = 256;
+
+impl EventLoop {
+    /// Accept what waits at listener `n` of this loop and spread it over the loops.
+    pub(super) fn accept(&mut self, n: usize) {
+        for _ in 0..ACCEPT_SLICE {
+            let Some((info_index, listener)) = self.listeners.get(n) else { return };
+            let info_index = *info_index;
+            let (stream, peer) = match listener.accept() {
+                Ok(accepted) => accepted,
+                Err(e) if e.kind() == io::ErrorKind::WouldBlock => return,
+                // The peer gave up, or descriptors ran out: the next connection may fare better.
+                Err(e) if e.kind() == io::ErrorKind::ConnectionAborted => continue,
+                Err(_) => break,
+            };
+            let Some(info) = self.shared.listeners.get(usize::from(info_index)) else { return };
+            if info.connections.fetch_add(1, Ordering::Relaxed) >= info.max_connections {
+                info.connections.fetch_sub(1, Ordering::Relaxed);
+                self.metrics().connections_refused.add(1);
+                continue;
+            }
+            self.metrics().connections_accepted.add(1);
+            let connection = Connection::new(stream, peer, info_index, 0, self.now);
+            let target = self.next_loop % self.outbound.len();
+            self.next_loop = target + 1;
+            if target == usize::from(self.index) {
+                self.adopt(connection);
+            } else if let Some(batch) = self.outbound.get_mut(target) {
+                batch.push(Inbound::Accepted(connection));
+            }
+        }
+        // The listener is edge-triggered and more may wait: arm it anew, so that the next turn sees it.
+        if let Some((_, listener)) = self.listeners.get_mut(n) {
+            let token = Token(super::FIRST_LISTENER + n);
+            let _ = self.poll.registry().reregister(listener, token, Interest::READABLE);
+        }
+    }
+
+    /// Make `connection` one of this loop's; gives its slot.
+    pub(super) fn adopt(&mut self, mut connection: Connection) -> Option<u32> {
+        connection.generation = self.next_generation();
+        connection.last_packet = self.now;
+        let entry = self.connections.vacant_entry();
+        let slot = entry.key();
+        // Interest in writing is added only when a socket takes no more: a fresh one would report at
+        // once that it is writable, and cost a turn.
+        let registry = self.poll.registry();
+        if registry.register(&mut connection.stream, Token(slot), Interest::READABLE).is_err() {
+            self.forget_listener_slot(connection.listener);
+            return None;
+        }
+        let generation = connection.generation;
+        entry.insert(connection);
+        #[allow(clippy::cast_possible_truncation, reason = "at most 2^32 descriptors")]
+        let slot = slot as u32;
+        if let Some(idle_timeout) = self.shared.config.mqtt.idle_timeout_ms {
+            self.watch(self.now.saturating_add(seconds_up(idle_timeout)), (slot, generation));
+        }
+        Some(slot)
+    }
+
+    /// One connection less at its listener.
+    pub(crate) fn forget_listener_slot(&self, listener: u16) {
+        if let Some(info) = self.shared.listeners.get(usize::from(listener)) {
+            info.connections.fetch_sub(1, Ordering::Relaxed);
+        }
+    }
+}
+
+/// Milliseconds as whole seconds, rounded up.
+pub(super) fn seconds_up(milliseconds: u64) -> u32 {
+    u32::try_from(milliseconds.div_ceil(1000)).unwrap_or(u32::MAX)
+}

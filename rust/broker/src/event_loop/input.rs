@@ -1,0 +1,187 @@
+//! Bytes to packets.
+//!
+//! One read brings what the socket has into the loop's shared buffer; every complete packet in it is
+//! handled in place, without a copy. Only the beginning of an incomplete packet is kept with the
+//! connection, as it arrives: never memory for a length that was merely announced.
+
+use std::{io::{self, Read}, mem};
+
+use mio::event::Event;
+use vallum_mqtt::packet::{FixedHeader, ReasonCode};
+
+use super::{EventLoop, READ_SLICE};
+use crate::connection::{Phase, connect::Accepted, disconnect::Close};
+
+/// Largest CONNECT, in bytes: all a client gets before it is known. Room for identifier, user name,
+/// a token of 64 KiB and a will.
+const MAX_CONNECT_BYTES: usize = 256 * 1024;
+
+/// What handling one packet led to.
+pub(crate) enum Flow {
+    /// Go on with the next packet.
+    Continue,
+    /// The connection is closed.
+    Closed,
+    /// The connection waits for a verdict; keep what follows.
+    Park,
+    /// The connection's session lives on another loop.
+    HandOver(u16, Box<Accepted>),
+}
+
+impl EventLoop {
+    /// A socket has something to say.
+    pub(super) fn on_socket(&mut self, slot: usize, event: &Event) {
+        let Ok(slot) = u32::try_from(slot) else { return };
+        if event.is_writable()
+            && let Some(connection) = self.connections.get_mut(slot as usize)
+            && connection.out.blocked
+        {
+            connection.out.blocked = false;
+            self.mark_dirty(slot);
+        }
+        if event.is_readable() || event.is_read_closed() || event.is_error() {
+            self.read(slot, event.is_read_closed() || event.is_error());
+        }
+    }
+
+    /// Read on where the last read filled the buffer.
+    pub(super) fn read_again(&mut self) {
+        for _ in 0..self.ready.len().min(READ_SLICE) {
+            let Some((slot, generation)) = self.ready.pop_front() else { return };
+            if let Some(connection) = self.connections.get_mut(slot as usize)
+                && connection.generation == generation
+            {
+                connection.readable = false;
+                self.read(slot, false);
+            }
+        }
+    }
+
+    /// Come back to `slot` in the next turn.
+    fn read_later(&mut self, slot: u32) {
+        if let Some(connection) = self.connections.get_mut(slot as usize)
+            && !connection.readable
+        {
+            connection.readable = true;
+            self.ready.push_back((slot, connection.generation));
+        }
+    }
+
+    /// One read. `ending` says the peer closed its side, so a short read has brought the last bytes.
+    fn read(&mut self, slot: u32, ending: bool) {
+        let Some(connection) = self.connections.get_mut(slot as usize) else { return };
+        if connection.phase == Phase::AwaitVerdict {
+            return; // resumed by the verdict
+        }
+        let mut buffer = mem::take(&mut self.read_buffer);
+        let result = connection.stream.read(&mut buffer);
+        match result {
+            Ok(0) => self.close(slot, Close::PeerGone),
+            Ok(n) => {
+                let full = n == buffer.len();
+                connection.last_packet = self.now;
+                self.metrics().bytes_received.add(n as u64);
+                let alive = self.take_in(slot, buffer.get(..n).unwrap_or_default());
+                if alive && full {
+                    self.read_later(slot);
+                } else if alive && ending {
+                    self.close(slot, Close::PeerGone);
+                }
+            }
+            Err(e) if e.kind() == io::ErrorKind::WouldBlock => {
+                if ending {
+                    self.read_later(slot);
+                }
+            }
+            Err(e) if e.kind() == io::ErrorKind::Interrupted => self.read_later(slot),
+            Err(_) => self.close(slot, Close::PeerGone),
+        }
+        self.read_buffer = buffer;
+    }
+
+    /// Handle `data` after what the connection had left; `false` if the connection is gone.
+    fn take_in(&mut self, slot: u32, data: &[u8]) -> bool {
+        let Some(connection) = self.connections.get_mut(slot as usize) else { return false };
+        if connection.tail.is_empty() {
+            return self.handle(slot, data);
+        }
+        connection.tail.extend_from_slice(data);
+        self.handle_tail(slot)
+    }
+
+    /// Handle what the connection had left, once it can be complete.
+    pub(crate) fn handle_tail(&mut self, slot: u32) -> bool {
+        let Some(connection) = self.connections.get_mut(slot as usize) else { return false };
+        if connection.tail.len() < connection.needed || connection.tail.is_empty() {
+            return true;
+        }
+        let held = mem::take(&mut connection.tail);
+        let alive = self.handle(slot, &held);
+        self.pool.give(held);
+        alive
+    }
+
+    /// Handle every complete packet in `data`, keep the rest; `false` if the connection is gone.
+    fn handle(&mut self, slot: u32, data: &[u8]) -> bool {
+        let mut rest = data;
+        loop {
+            let (header, header_bytes) = match FixedHeader::parse(rest) {
+                Ok(Some(parsed)) => parsed,
+                Ok(None) => return self.keep(slot, rest, rest.len() + 1),
+                Err(error) => {
+                    self.refuse_packet(slot, error.reason());
+                    return false;
+                }
+            };
+            let size = header_bytes + header.remaining_length as usize;
+            if size > self.packet_limit(slot) {
+                self.refuse_packet(slot, ReasonCode::PacketTooLarge);
+                return false;
+            }
+            let (Some(frame), Some(after)) = (rest.get(..size), rest.get(size..)) else {
+                return self.keep(slot, rest, size);
+            };
+            let body = frame.get(header_bytes..).unwrap_or_default();
+            self.metrics().packets_received.add(1);
+            match self.on_packet(slot, &header, body) {
+                Flow::Continue => rest = after,
+                Flow::Closed => return false,
+                Flow::Park => {
+                    self.keep(slot, after, 1);
+                    return true;
+                }
+                Flow::HandOver(loop_index, accepted) => {
+                    self.keep(slot, after, 1);
+                    self.hand_over(slot, loop_index, *accepted);
+                    return false;
+                }
+            }
+            if rest.is_empty() {
+                return true;
+            }
+        }
+    }
+
+    /// Keep the beginning of a packet; always `true`.
+    fn keep(&mut self, slot: u32, rest: &[u8], needed: usize) -> bool {
+        if !rest.is_empty()
+            && let Some(connection) = self.connections.get_mut(slot as usize)
+        {
+            if connection.tail.capacity() == 0 {
+                connection.tail = self.pool.take();
+            }
+            connection.tail.extend_from_slice(rest);
+            connection.needed = needed;
+        }
+        true
+    }
+
+    /// Largest packet `slot` may send now, in bytes.
+    fn packet_limit(&self, slot: u32) -> usize {
+        let limit = self.shared.config.mqtt.max_packet_size as usize;
+        match self.connections.get(slot as usize).map(|c| c.phase) {
+            Some(Phase::Online(_)) => limit,
+            _ => limit.min(MAX_CONNECT_BYTES),
+        }
+    }
+}

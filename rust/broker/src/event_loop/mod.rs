@@ -1,0 +1,265 @@
+//! An event loop: one thread, its connections, their sessions.
+//!
+//! A turn: wait for sockets, read what came (one read a connection), handle every complete packet,
+//! collect what each receiver gets, write once per receiver, sleep again. Nothing in a turn blocks.
+//!
+//! - [`accept`]: new connections.       - [`input`]: bytes to packets.
+//! - [`output`]: packets to bytes out.  - [`timers`]: connect deadlines, keep-alive.
+//! - [`inbox`]: what other threads ask. - [`wheel`]: the timer wheel.
+//!
+//! What each packet does stands in [`crate::connection`], one file a packet.
+
+mod accept;
+mod inbox;
+mod input;
+mod output;
+mod timers;
+mod wheel;
+
+use std::{
+    collections::VecDeque,
+    io, mem,
+    panic::{self, AssertUnwindSafe},
+    sync::Arc,
+    time::Duration,
+};
+
+use mio::{Events, Poll, Token, net::TcpListener};
+use slab::Slab;
+use vallum_policy::pipeline::Pipeline;
+
+use self::wheel::Wheel;
+pub(crate) use self::{input::Flow, output::Outgoing};
+use crate::{
+    clock,
+    connection::{BufferPool, Connection, disconnect::Close},
+    event::Event,
+    metrics::Metrics,
+    refusal_throttle::RefusalThrottle,
+    retained::Replay,
+    router::SubscriptionOptions,
+    session::{Session, SessionRef},
+    shared::{Inbound, Shared},
+};
+
+/// Bytes one read may bring; all connections of a loop share the buffer.
+const READ_BUFFER_BYTES: usize = 128 * 1024;
+/// Connections written to in one turn before sockets are looked at again.
+const FLUSH_SLICE: usize = 1024;
+/// Connections read again in one turn because their last read filled the buffer.
+const READ_SLICE: usize = 256;
+
+const WAKE: Token = Token(usize::MAX);
+/// Tokens from here up to [`WAKE`] are listeners, below are connection slots.
+const FIRST_LISTENER: usize = usize::MAX - 1024;
+
+/// A session with the generation of its slot.
+#[derive(Debug)]
+pub(crate) struct SessionEntry {
+    pub(crate) generation: u32,
+    pub(crate) session: Session,
+}
+
+/// One loop's state. Everything but `shared` belongs to its thread alone.
+pub(crate) struct EventLoop {
+    pub(crate) shared: Arc<Shared>,
+    pub(crate) index: u16,
+    poll: Poll,
+    listeners: Vec<(u16, TcpListener)>,
+    /// The loop that gets the next accepted connection.
+    next_loop: usize,
+    pub(crate) connections: Slab<Connection>,
+    pub(crate) sessions: Slab<SessionEntry>,
+    generation: u32,
+    pub(crate) pipeline: Arc<Pipeline>,
+    pipeline_version: usize,
+    pub(crate) pool: BufferPool,
+    /// Connections with output to write, by slot and generation.
+    dirty: VecDeque<(u32, u32)>,
+    /// Connections whose last read filled the buffer.
+    ready: VecDeque<(u32, u32)>,
+    /// Retained messages still to be sent, a slice a turn.
+    pub(crate) replays: VecDeque<Replay>,
+    /// Those whose client does not keep up; looked at again every second.
+    pub(crate) stalled_replays: Vec<Replay>,
+    /// What goes to each other loop at the end of the turn.
+    outbound: Vec<Vec<Inbound>>,
+    /// Scratch for the receivers of one message.
+    targets: Vec<(SessionRef, SubscriptionOptions)>,
+    read_buffer: Vec<u8>,
+    wheel: Wheel,
+    pub(crate) throttle: RefusalThrottle,
+    /// Broker second of this turn.
+    pub(crate) now: u32,
+    stopping: bool,
+}
+
+impl EventLoop {
+    /// A loop that will serve `listeners` (by index into the shared list).
+    pub(crate) fn new(
+        shared: Arc<Shared>,
+        index: u16,
+        listeners: Vec<(u16, TcpListener)>,
+    ) -> io::Result<Self> {
+        let poll = Poll::new()?;
+        if let Some(inbox) = shared.inboxes.get(usize::from(index)) {
+            inbox.attach(Arc::new(mio::Waker::new(poll.registry(), WAKE)?));
+        }
+        let mut listeners = listeners;
+        for (n, (_, listener)) in listeners.iter_mut().enumerate() {
+            poll.registry().register(
+                listener,
+                Token(FIRST_LISTENER + n),
+                mio::Interest::READABLE,
+            )?;
+        }
+        let loops = shared.inboxes.len();
+        let now = shared.clock.second();
+        Ok(Self {
+            index,
+            poll,
+            listeners,
+            next_loop: usize::from(index),
+            connections: Slab::new(),
+            sessions: Slab::new(),
+            generation: 0,
+            pipeline: shared.pipeline(),
+            pipeline_version: shared.pipeline_version(),
+            pool: BufferPool::default(),
+            dirty: VecDeque::new(),
+            ready: VecDeque::new(),
+            replays: VecDeque::new(),
+            stalled_replays: Vec::new(),
+            outbound: (0..loops).map(|_| Vec::new()).collect(),
+            targets: Vec::new(),
+            read_buffer: vec![0; READ_BUFFER_BYTES],
+            wheel: Wheel::new(now),
+            throttle: RefusalThrottle::default(),
+            now,
+            stopping: false,
+            shared,
+        })
+    }
+
+    /// Serve until told to stop. Only a failing `epoll_wait` ends it before, and then the control
+    /// plane is told.
+    pub(crate) fn serve(self) {
+        let shared = Arc::clone(&self.shared);
+        let index = self.index;
+        if let Err(error) = self.run() {
+            shared.events.push(Event::LoopFailed { index, error: error.to_string() });
+        }
+    }
+
+    fn run(mut self) -> io::Result<()> {
+        let mut events = Events::with_capacity(1024);
+        while !self.stopping {
+            match self.poll.poll(&mut events, self.patience()) {
+                Ok(()) => {}
+                Err(e) if e.kind() == io::ErrorKind::Interrupted => continue,
+                Err(e) => return Err(e),
+            }
+            self.now = self.shared.clock.second();
+            if self.pipeline_version != self.shared.pipeline_version() {
+                self.pipeline_version = self.shared.pipeline_version();
+                self.pipeline = self.shared.pipeline();
+            }
+            self.read_again();
+            for event in &events {
+                match event.token() {
+                    WAKE => self.empty_inbox(),
+                    Token(n) if n >= FIRST_LISTENER => self.accept(n - FIRST_LISTENER),
+                    Token(slot) => self.guarded(slot, |this| this.on_socket(slot, event)),
+                }
+            }
+            self.tick();
+            self.replay_retained();
+            self.post_outbound();
+            self.flush_dirty();
+        }
+        Ok(())
+    }
+
+    /// Run what a connection's bytes set off. Should it panic, a bug of ours, that one connection is
+    /// closed and the others go on.
+    fn guarded(&mut self, slot: usize, serve: impl FnOnce(&mut Self)) {
+        if panic::catch_unwind(AssertUnwindSafe(|| serve(self))).is_err() {
+            self.metrics().panics.add(1);
+            self.read_buffer.resize(READ_BUFFER_BYTES, 0);
+            if let Ok(slot) = u32::try_from(slot) {
+                self.close(slot, Close::PeerGone);
+            }
+        }
+    }
+
+    /// Ask to be told when a socket that was full takes more; from then on for good.
+    fn watch_writes(&mut self, slot: u32) {
+        let Some(connection) = self.connections.get_mut(slot as usize) else { return };
+        if !connection.watches_write {
+            connection.watches_write = true;
+            let both = mio::Interest::READABLE | mio::Interest::WRITABLE;
+            let registry = self.poll.registry();
+            if registry.reregister(&mut connection.stream, Token(slot as usize), both).is_err() {
+                self.close(slot, Close::PeerGone);
+            }
+        }
+    }
+
+    /// How long the turn may sleep.
+    fn patience(&self) -> Option<Duration> {
+        if !self.ready.is_empty() || !self.dirty.is_empty() || !self.replays.is_empty() {
+            Some(Duration::ZERO)
+        } else if self.connections.is_empty() {
+            None
+        } else {
+            Some(Duration::from_millis(self.shared.clock.until_next_second()))
+        }
+    }
+
+    /// This loop's counters.
+    #[allow(clippy::indexing_slicing, reason = "one set of counters a loop, made together")]
+    pub(crate) fn metrics(&self) -> &Metrics {
+        &self.shared.metrics[usize::from(self.index)]
+    }
+
+    /// Unix time, for decisions.
+    #[allow(clippy::unused_self, reason = "the loop is where time comes from")]
+    pub(crate) fn unix_now(&self) -> Duration {
+        clock::unix_time()
+    }
+
+    /// A number no other user of a slot has.
+    pub(crate) fn next_generation(&mut self) -> u32 {
+        self.generation = self.generation.wrapping_add(1);
+        self.generation
+    }
+
+    /// The session `reference` names, if it still lives here.
+    pub(crate) fn session_mut(&mut self, reference: SessionRef) -> Option<&mut Session> {
+        self.sessions
+            .get_mut(reference.slot as usize)
+            .filter(|entry| entry.generation == reference.generation)
+            .map(|entry| &mut entry.session)
+    }
+
+    /// Put a session into the table; gives its slot.
+    #[allow(clippy::cast_possible_truncation, reason = "2^32 sessions do not fit into memory")]
+    pub(crate) fn insert_session(&mut self, generation: u32, session: Session) -> u32 {
+        self.sessions.insert(SessionEntry { generation, session }) as u32
+    }
+
+    /// The reference of the session in `slot`.
+    pub(crate) fn session_ref(&self, slot: u32) -> Option<SessionRef> {
+        let entry = self.sessions.get(slot as usize)?;
+        Some(SessionRef { loop_index: self.index, slot, generation: entry.generation })
+    }
+
+    /// Post what the turn collected for other loops.
+    fn post_outbound(&mut self) {
+        for (inbox, batch) in self.shared.inboxes.iter().zip(&mut self.outbound) {
+            if !batch.is_empty() {
+                inbox.post(mem::take(batch));
+            }
+        }
+    }
+}

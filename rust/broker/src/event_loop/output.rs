@@ -1,0 +1,471 @@
+//! Packets to bytes out: one encoding shared by all receivers of a kind, one write a receiver a turn.
+
+use std::{mem, num::NonZeroU16, sync::Arc};
+
+use vallum_mqtt::packet::{EncodeError, PublishParts, QoS, Version};
+
+use super::{EventLoop, FLUSH_SLICE};
+use crate::{
+    connection::{Flushed, Phase, disconnect::Close},
+    message::{Delivery, Message},
+    router::SubscriptionOptions,
+    session::SessionRef,
+    shared::Inbound,
+};
+
+/// Output of one connection that is written before the turn ends, in bytes, so that a burst to one
+/// receiver does not pile up.
+const EARLY_FLUSH_BYTES: usize = 256 * 1024;
+
+/// A message on its way to its receivers. It borrows from the packet it came in; an owned
+/// [`Message`] is made only when some receiver has to keep it.
+pub(crate) struct Outgoing<'a> {
+    pub(crate) topic: &'a str,
+    pub(crate) properties: &'a [u8],
+    pub(crate) payload: &'a [u8],
+    pub(crate) qos: QoS,
+    pub(crate) retain: bool,
+    pub(crate) expires_at: Option<u32>,
+    pub(crate) publisher: Option<SessionRef>,
+    message: Option<Arc<Message>>,
+    encoded: Encoded,
+}
+
+/// Encodings of one message, one after the other, found by kind.
+#[derive(Default)]
+struct Encoded {
+    bytes: Vec<u8>,
+    /// Start, end and place of the packet identifier (0: none), by [`kind`].
+    spans: [Option<(usize, usize, usize)>; 12],
+}
+
+/// Index of an encoding: protocol family, `QoS`, RETAIN.
+fn kind(version: Version, qos: QoS, retain: bool) -> usize {
+    usize::from(version == Version::V5) * 6 + usize::from(qos as u8) * 2 + usize::from(retain)
+}
+
+impl<'a> Outgoing<'a> {
+    /// A message as a packet brought it.
+    pub(crate) fn new(
+        topic: &'a str,
+        properties: &'a [u8],
+        payload: &'a [u8],
+        qos: QoS,
+        retain: bool,
+    ) -> Self {
+        Self {
+            topic,
+            properties,
+            payload,
+            qos,
+            retain,
+            expires_at: None,
+            publisher: None,
+            message: None,
+            encoded: Encoded::default(),
+        }
+    }
+
+    /// A message that is kept already.
+    pub(crate) fn of_message(message: &'a Arc<Message>) -> Self {
+        Self {
+            topic: &message.topic,
+            properties: &message.properties,
+            payload: &message.payload,
+            qos: message.qos,
+            retain: message.retain,
+            expires_at: message.expires_at,
+            publisher: message.publisher,
+            message: Some(Arc::clone(message)),
+            encoded: Encoded::default(),
+        }
+    }
+
+    /// The message, to keep.
+    pub(crate) fn keep(&mut self) -> Arc<Message> {
+        Arc::clone(self.message.get_or_insert_with(|| {
+            Arc::new(Message {
+                topic: self.topic.into(),
+                properties: self.properties.into(),
+                payload: self.payload.into(),
+                qos: self.qos,
+                retain: self.retain,
+                publisher: self.publisher,
+                expires_at: self.expires_at,
+            })
+        }))
+    }
+
+    fn parts(&self, version: Version, qos: QoS, retain: bool, now: u32) -> PublishParts<'a> {
+        PublishParts {
+            version,
+            qos,
+            dup: false,
+            retain,
+            topic: self.topic,
+            packet_id: None,
+            message_expiry_interval: self.expires_at.map(|at| at.saturating_sub(now).max(1)),
+            topic_alias: None,
+            subscription_ids: &[],
+            forwardable: self.properties,
+            payload: self.payload,
+        }
+    }
+}
+
+/// Put a packet identifier where the encoder left room for it.
+fn patch_packet_id(bytes: &mut [u8], at: usize, id: NonZeroU16) {
+    if let Some(place) = bytes.get_mut(at..at + 2) {
+        place.copy_from_slice(&id.get().to_be_bytes());
+    }
+}
+
+/// Append a PUBLISH; gives where its packet identifier stands, counted from its first byte. One that
+/// does not fit the encoding (only its properties could grow that far) is left out whole.
+fn encode(parts: &PublishParts<'_>, out: &mut Vec<u8>) -> usize {
+    let before = out.len();
+    match parts.encode(out) {
+        Ok(layout) => layout.packet_id_at.unwrap_or(0),
+        Err(_) => {
+            out.truncate(before);
+            0
+        }
+    }
+}
+
+impl EventLoop {
+    /// Route a message: to sessions here at once, to other loops at the end of the turn. Gives the
+    /// number of subscriptions that matched.
+    pub(crate) fn route(&mut self, outgoing: &mut Outgoing<'_>) -> usize {
+        use crate::router::Router as _;
+
+        let mut targets = mem::take(&mut self.targets);
+        targets.clear();
+        self.shared.router.route(outgoing.topic, &mut targets);
+        let matched = targets.len();
+        if self.outbound.len() > 1 && targets.iter().any(|(s, _)| s.loop_index != self.index) {
+            self.route_elsewhere(&mut targets, outgoing);
+        }
+        for (session, options) in &targets {
+            self.deliver(*session, *options, outgoing);
+        }
+        if targets.capacity() > 65_536 {
+            targets = Vec::new();
+        }
+        self.targets = targets;
+        if matched == 0 {
+            self.metrics().dropped_no_subscriber.add(1);
+        }
+        matched
+    }
+
+    /// Move the receivers that live on other loops out of `targets`.
+    fn route_elsewhere(
+        &mut self,
+        targets: &mut Vec<(SessionRef, SubscriptionOptions)>,
+        outgoing: &mut Outgoing<'_>,
+    ) {
+        let mine = self.index;
+        for (loop_index, batch) in self.outbound.iter_mut().enumerate() {
+            let there: Vec<_> = targets
+                .iter()
+                .filter(|(s, _)| s.loop_index != mine && usize::from(s.loop_index) == loop_index)
+                .copied()
+                .collect();
+            if !there.is_empty() {
+                batch.push(Inbound::Deliver(outgoing.keep(), there));
+            }
+        }
+        targets.retain(|(session, _)| session.loop_index == mine);
+    }
+
+    /// Give the encoding buffer back.
+    pub(crate) fn recycle(&mut self, outgoing: Outgoing<'_>) {
+        if outgoing.encoded.bytes.capacity() > 0 {
+            self.pool.give(outgoing.encoded.bytes);
+        }
+    }
+
+    /// Deliver to one session of this loop: write, keep for later, or drop and count.
+    pub(crate) fn deliver(
+        &mut self,
+        to: SessionRef,
+        options: SubscriptionOptions,
+        outgoing: &mut Outgoing<'_>,
+    ) {
+        if options.no_local && outgoing.publisher == Some(to) {
+            return;
+        }
+        let upgrade = self.shared.config.mqtt.upgrade_qos;
+        let qos = if upgrade { outgoing.qos.max(options.qos) } else { outgoing.qos.min(options.qos) };
+        let retain = outgoing.retain && options.retain_as_published;
+        let Some(session) = self.session_mut(to) else { return };
+        let Some(slot) = session.connection else {
+            self.queue_delivery(to, options, qos, retain, outgoing);
+            return;
+        };
+        if qos == QoS::AtMostOnce {
+            self.write_delivery(slot, options, qos, retain, outgoing, None);
+            return;
+        }
+        let may_send = session.may_send();
+        if may_send && self.outbox_has_room(slot) {
+            let delivery = Delivery {
+                message: outgoing.keep(),
+                qos,
+                retain,
+                subscription_id: options.id,
+            };
+            let Some(session) = self.session_mut(to) else { return };
+            let id = session.inflight_mut().push(delivery);
+            self.write_delivery(slot, options, qos, retain, outgoing, Some(id));
+        } else {
+            self.queue_delivery(to, options, qos, retain, outgoing);
+        }
+    }
+
+    /// Whether deliveries to `slot` may still be written.
+    pub(crate) fn outbox_has_room(&self, slot: u32) -> bool {
+        self.connections
+            .get(slot as usize)
+            .is_some_and(|c| c.out.len() < self.shared.config.mqtt.max_outbox_bytes)
+    }
+
+    /// Keep a delivery until the client is there or has room.
+    fn queue_delivery(
+        &mut self,
+        to: SessionRef,
+        options: SubscriptionOptions,
+        qos: QoS,
+        retain: bool,
+        outgoing: &mut Outgoing<'_>,
+    ) {
+        let mqtt = &self.shared.config.mqtt;
+        if qos == QoS::AtMostOnce && !mqtt.mqueue_store_qos0 {
+            return;
+        }
+        let limit = mqtt.max_mqueue_len;
+        let delivery =
+            Delivery { message: outgoing.keep(), qos, retain, subscription_id: options.id };
+        let Some(session) = self.session_mut(to) else { return };
+        if session.queue_mut().push(delivery, limit).is_some() {
+            self.metrics().dropped_queue_full.add(1);
+        }
+    }
+
+    /// Append a PUBLISH to a connection's output. `id` is `None` for `QoS` 0.
+    fn write_delivery(
+        &mut self,
+        slot: u32,
+        options: SubscriptionOptions,
+        qos: QoS,
+        retain: bool,
+        outgoing: &mut Outgoing<'_>,
+        id: Option<NonZeroU16>,
+    ) {
+        let limit = self.shared.config.mqtt.max_outbox_bytes;
+        let now = self.now;
+        let Some(connection) = self.connections.get_mut(slot as usize) else { return };
+        if id.is_none() && connection.out.len() >= limit {
+            self.metrics().dropped_slow.add(1);
+            return;
+        }
+        let version = connection.version;
+        let max_packet = connection.max_packet_out as usize;
+        let out = connection.out.buffer(&mut self.pool);
+        let before = out.len();
+        if options.id != 0 && version == Version::V5 {
+            let ids = [options.id];
+            let parts = PublishParts {
+                subscription_ids: &ids,
+                packet_id: id,
+                ..outgoing.parts(version, qos, retain, now)
+            };
+            encode(&parts, out);
+        } else {
+            let encoded = &mut outgoing.encoded;
+            let span = encoded.spans.get(kind(version, qos, retain)).copied().flatten();
+            let (start, end, id_at) = if let Some(span) = span {
+                span
+            } else {
+                if encoded.bytes.capacity() == 0 {
+                    encoded.bytes = self.pool.take();
+                }
+                let mut bytes = mem::take(&mut encoded.bytes);
+                let start = bytes.len();
+                let parts = PublishParts {
+                    packet_id: id,
+                    ..outgoing.parts(version, qos, retain, now)
+                };
+                let id_at = encode(&parts, &mut bytes);
+                let span = (start, bytes.len(), id_at);
+                outgoing.encoded.bytes = bytes;
+                if let Some(place) = outgoing.encoded.spans.get_mut(kind(version, qos, retain)) {
+                    *place = Some(span);
+                }
+                span
+            };
+            out.extend_from_slice(outgoing.encoded.bytes.get(start..end).unwrap_or_default());
+            if let Some(id) = id {
+                patch_packet_id(out, before + id_at, id);
+            }
+        }
+        if out.len() - before > max_packet {
+            out.truncate(before);
+            self.drop_too_large(slot, id);
+            return;
+        }
+        self.metrics().messages_sent.add(1);
+        self.mark_dirty(slot);
+    }
+
+    /// A delivery exceeds the client's Maximum Packet Size: it counts as done [MQTT-3.1.2-25].
+    fn drop_too_large(&mut self, slot: u32, id: Option<NonZeroU16>) {
+        self.metrics().dropped_too_large.add(1);
+        if let (Some(id), Some(Phase::Online(session))) =
+            (id, self.connections.get(slot as usize).map(|c| c.phase))
+            && let Some(entry) = self.sessions.get_mut(session as usize)
+        {
+            entry.session.inflight_mut().cancel(id.get());
+        }
+    }
+
+    /// Write a delivery that was kept: `dup` on redelivery.
+    pub(crate) fn write_kept(&mut self, slot: u32, delivery: &Delivery, id: Option<NonZeroU16>, dup: bool) {
+        let now = self.now;
+        let Some(connection) = self.connections.get_mut(slot as usize) else { return };
+        let ids = [delivery.subscription_id];
+        let parts = PublishParts {
+            version: connection.version,
+            qos: delivery.qos,
+            dup,
+            retain: delivery.retain,
+            topic: &delivery.message.topic,
+            packet_id: id,
+            message_expiry_interval: delivery.message.expires_at.map(|at| at.saturating_sub(now).max(1)),
+            topic_alias: None,
+            subscription_ids: if delivery.subscription_id == 0 { &[] } else { &ids },
+            forwardable: &delivery.message.properties,
+            payload: &delivery.message.payload,
+        };
+        let max_packet = connection.max_packet_out as usize;
+        let out = connection.out.buffer(&mut self.pool);
+        let before = out.len();
+        encode(&parts, out);
+        if out.len() - before > max_packet {
+            out.truncate(before);
+            self.drop_too_large(slot, id);
+            return;
+        }
+        self.metrics().messages_sent.add(1);
+        self.mark_dirty(slot);
+    }
+
+    /// Move what waits in a session's queue into its window while there is room.
+    pub(crate) fn pump(&mut self, session_slot: u32) {
+        loop {
+            let now = self.now;
+            let Some(entry) = self.sessions.get_mut(session_slot as usize) else { return };
+            let session = &mut entry.session;
+            let (Some(slot), Some(queue)) = (session.connection, session.queue.as_mut()) else {
+                return;
+            };
+            let Some(delivery) = queue.pop() else {
+                session.queue = None;
+                return;
+            };
+            if delivery.message.remaining(now).is_none() {
+                self.metrics().dropped_expired.add(1);
+                continue;
+            }
+            let room = delivery.qos == QoS::AtMostOnce
+                || session.inflight.as_ref().is_none_or(|i| i.has_room(session.window));
+            if !room || !self.outbox_has_room(slot) {
+                if let Some(entry) = self.sessions.get_mut(session_slot as usize) {
+                    entry.session.queue_mut().unpop(delivery);
+                }
+                return;
+            }
+            let id = if delivery.qos == QoS::AtMostOnce {
+                None
+            } else {
+                let Some(entry) = self.sessions.get_mut(session_slot as usize) else { return };
+                Some(entry.session.inflight_mut().push(delivery.clone()))
+            };
+            self.write_kept(slot, &delivery, id, false);
+        }
+    }
+
+    /// Append bytes to a connection's output.
+    ///
+    /// A packet that cannot be encoded is left out whole; nothing this broker says comes near the
+    /// limits of the encoding.
+    pub(crate) fn send(
+        &mut self,
+        slot: u32,
+        encode: impl FnOnce(Version, &mut Vec<u8>) -> Result<(), EncodeError>,
+    ) {
+        let Some(connection) = self.connections.get_mut(slot as usize) else { return };
+        let version = connection.version;
+        let out = connection.out.buffer(&mut self.pool);
+        let before = out.len();
+        if encode(version, out).is_err() {
+            out.truncate(before);
+        }
+        self.mark_dirty(slot);
+    }
+
+    /// The connection has output for the end of the turn.
+    pub(crate) fn mark_dirty(&mut self, slot: u32) {
+        let Some(connection) = self.connections.get_mut(slot as usize) else { return };
+        if connection.out.blocked {
+            return; // the socket will say when it takes more
+        }
+        if !connection.dirty {
+            connection.dirty = true;
+            self.dirty.push_back((slot, connection.generation));
+        } else if connection.out.len() > EARLY_FLUSH_BYTES {
+            self.write_out(slot);
+        }
+    }
+
+    /// Write what the turn collected.
+    pub(super) fn flush_dirty(&mut self) {
+        for _ in 0..self.dirty.len().min(FLUSH_SLICE) {
+            let Some((slot, generation)) = self.dirty.pop_front() else { return };
+            if let Some(connection) = self.connections.get_mut(slot as usize)
+                && connection.generation == generation
+            {
+                connection.dirty = false;
+                self.flush(slot);
+            }
+        }
+    }
+
+    /// Write one connection's output and refill it from the session's queue.
+    pub(crate) fn flush(&mut self, slot: u32) {
+        if self.write_out(slot)
+            && let Some(Phase::Online(session)) = self.connections.get(slot as usize).map(|c| c.phase)
+            && let Some(entry) = self.sessions.get(session as usize)
+            && entry.session.queue.as_ref().is_some_and(|queue| !queue.is_empty())
+        {
+            self.pump(session);
+        }
+    }
+
+    /// Write one connection's output; `true` if all of it went out.
+    fn write_out(&mut self, slot: u32) -> bool {
+        let Some(connection) = self.connections.get_mut(slot as usize) else { return false };
+        if connection.out.blocked {
+            return false;
+        }
+        let (flushed, bytes) = connection.out.flush(&mut connection.stream, &mut self.pool);
+        self.metrics().bytes_sent.add(bytes as u64);
+        match flushed {
+            Flushed::All => {}
+            Flushed::Blocked => self.watch_writes(slot),
+            Flushed::Gone => self.close(slot, Close::PeerGone),
+        }
+        flushed == Flushed::All
+    }
+}

@@ -1,0 +1,52 @@
+//! Connect deadlines and keep-alive, to the second.
+
+use vallum_mqtt::packet::ReasonCode;
+
+use super::{EventLoop, accept::seconds_up, wheel::Entry};
+use crate::connection::{Phase, disconnect::Close};
+
+impl EventLoop {
+    /// Look at a connection in broker second `at`.
+    pub(crate) fn watch(&mut self, at: u32, entry: Entry) {
+        self.wheel.insert(at, entry);
+    }
+
+    /// Look at what is due.
+    pub(super) fn tick(&mut self) {
+        if self.wheel.at() >= self.now {
+            return;
+        }
+        self.replays.extend(self.stalled_replays.drain(..));
+        let mut due = Vec::new();
+        self.wheel.advance(self.now, |entry| due.push(entry));
+        for entry in due {
+            self.look_at(entry);
+        }
+    }
+
+    fn look_at(&mut self, (slot, generation): Entry) {
+        let now = self.now;
+        let idle_timeout = self.shared.config.mqtt.idle_timeout_ms.map(seconds_up);
+        let Some(connection) = self.connections.get(slot as usize) else { return };
+        if connection.generation != generation {
+            return;
+        }
+        match connection.phase {
+            // The deadline is absolute: a CONNECT that drips in does not extend it.
+            Phase::AwaitConnect | Phase::AwaitVerdict => {
+                if idle_timeout.is_some() {
+                    self.close(slot, Close::ConnectTimeout);
+                }
+            }
+            Phase::Online(_) if connection.patience > 0 => {
+                let dead_at = connection.last_packet.saturating_add(connection.patience);
+                if now >= dead_at {
+                    self.close(slot, Close::Server(ReasonCode::KeepAliveTimeout));
+                } else {
+                    self.watch(dead_at, (slot, generation));
+                }
+            }
+            Phase::Online(_) => {}
+        }
+    }
+}

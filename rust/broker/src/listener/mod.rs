@@ -1,0 +1,3 @@
+//! Listeners: where connections come from.
+
+pub mod tcp;

@@ -1,0 +1,156 @@
+//! Retained messages (section 3.3.1.3): one store for all loops, sent to new subscriptions in slices.
+
+use std::{
+    ops::ControlFlow,
+    sync::{Arc, PoisonError, RwLock},
+};
+
+use vallum_mqtt::topic::{Cursor, TopicTree};
+
+use crate::{
+    config::RetainerConfig,
+    event_loop::{EventLoop, Outgoing},
+    message::{Delivery, Message},
+    router::SubscriptionOptions,
+    session::SessionRef,
+};
+
+/// Names looked at for one subscription in one turn, so that `#` over a million of them delays nobody.
+const SLICE: usize = 256;
+/// Subscriptions served in one turn.
+const REPLAYS_PER_TURN: usize = 64;
+
+/// The store.
+#[derive(Debug)]
+pub struct RetainedStore {
+    config: RetainerConfig,
+    topics: RwLock<TopicTree<Arc<Message>>>,
+}
+
+impl RetainedStore {
+    /// An empty store with its limits.
+    pub fn new(config: RetainerConfig) -> Self {
+        Self { config, topics: RwLock::default() }
+    }
+
+    /// Keep a message for its topic; an empty payload removes what is there [MQTT-3.3.1-6].
+    pub(crate) fn store(&self, outgoing: &mut Outgoing<'_>, now: u32) {
+        if !self.config.enable {
+            return;
+        }
+        if outgoing.payload.is_empty() {
+            self.topics.write().unwrap_or_else(PoisonError::into_inner).remove(outgoing.topic);
+            return;
+        }
+        if outgoing.payload.len() > self.config.max_payload_size {
+            return;
+        }
+        if outgoing.expires_at.is_none() && self.config.msg_expiry_interval_ms > 0 {
+            let seconds = self.config.msg_expiry_interval_ms.div_ceil(1000);
+            outgoing.expires_at =
+                Some(now.saturating_add(u32::try_from(seconds).unwrap_or(u32::MAX)));
+        }
+        let message = outgoing.keep();
+        let mut topics = self.topics.write().unwrap_or_else(PoisonError::into_inner);
+        let limit = self.config.max_retained_messages;
+        if limit > 0 && topics.len() >= limit && topics.get(outgoing.topic).is_none() {
+            return;
+        }
+        topics.insert(outgoing.topic, message);
+    }
+
+    /// Number of retained messages.
+    pub fn len(&self) -> usize {
+        self.topics.read().unwrap_or_else(PoisonError::into_inner).len()
+    }
+
+    /// Whether nothing is retained.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// The next messages that `filter` matches, and where to go on.
+    fn slice(&self, filter: &str, from: Option<&Cursor>) -> (Vec<Arc<Message>>, Option<Cursor>) {
+        let topics = self.topics.read().unwrap_or_else(PoisonError::into_inner);
+        let mut found = Vec::new();
+        let next = topics.for_each_match(filter, from, SLICE, &mut |_, message| {
+            found.push(Arc::clone(message));
+            ControlFlow::Continue(())
+        });
+        (found, next)
+    }
+}
+
+/// Retained messages that a new subscription is still to get.
+#[derive(Debug)]
+pub(crate) struct Replay {
+    session: SessionRef,
+    filter: Box<str>,
+    options: SubscriptionOptions,
+    cursor: Option<Cursor>,
+}
+
+impl Replay {
+    /// Everything that `filter` matches, for `session`.
+    pub(crate) fn new(
+        session: SessionRef,
+        filter: &str,
+        options: SubscriptionOptions,
+    ) -> Self {
+        Self { session, filter: filter.into(), options, cursor: None }
+    }
+}
+
+impl EventLoop {
+    /// Send the next slice to each subscription that waits for retained messages.
+    pub(crate) fn replay_retained(&mut self) {
+        for _ in 0..self.replays.len().min(REPLAYS_PER_TURN) {
+            let Some(mut replay) = self.replays.pop_front() else { return };
+            let Some(session) = self.session_mut(replay.session) else { continue };
+            let Some(slot) = session.connection else { continue };
+            let backlog = session.queue.as_ref().is_some_and(|queue| !queue.is_empty());
+            if backlog || !self.outbox_has_room(slot) {
+                // The client does not keep up: wait for it instead of filling memory.
+                self.stalled_replays.push(replay);
+                continue;
+            }
+            let (messages, next) = self.shared.retained.slice(&replay.filter, replay.cursor.as_ref());
+            for message in messages {
+                self.deliver_retained(replay.session, slot, replay.options, &message);
+            }
+            if let Some(cursor) = next {
+                replay.cursor = Some(cursor);
+                self.replays.push_back(replay);
+            }
+        }
+    }
+
+    /// One retained message: RETAIN is set because the subscription is new [MQTT-3.3.1-8].
+    fn deliver_retained(
+        &mut self,
+        to: SessionRef,
+        slot: u32,
+        options: SubscriptionOptions,
+        message: &Arc<Message>,
+    ) {
+        if message.remaining(self.now).is_none() {
+            return;
+        }
+        let delivery = Delivery {
+            message: Arc::clone(message),
+            qos: message.qos.min(options.qos),
+            retain: true,
+            subscription_id: options.id,
+        };
+        let limit = self.shared.config.mqtt.max_mqueue_len;
+        let Some(session) = self.session_mut(to) else { return };
+        if delivery.qos == vallum_mqtt::packet::QoS::AtMostOnce {
+            self.write_kept(slot, &delivery, None, false);
+        } else if session.may_send() {
+            let id = session.inflight_mut().push(delivery.clone());
+            self.write_kept(slot, &delivery, Some(id), false);
+        } else if session.queue_mut().push(delivery, limit).is_some() {
+            self.metrics().dropped_queue_full.add(1);
+        }
+    }
+}

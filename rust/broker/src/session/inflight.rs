@@ -1,0 +1,242 @@
+//! Deliveries of `QoS` 1 and 2 that wait for the client's acknowledgement (section 4.6).
+//!
+//! Packet identifiers start at 1 in a session, count up and wrap after 65,535. The window is a ring in
+//! that order, so an acknowledgement is found by subtraction whatever order the client answers in.
+
+use std::{collections::VecDeque, num::NonZeroU16};
+
+use crate::message::Delivery;
+
+/// One identifier's state.
+#[derive(Debug)]
+enum Slot {
+    /// Sent; PUBACK or PUBREC is due.
+    Sent(Delivery),
+    /// PUBREC came, PUBREL went; PUBCOMP is due.
+    Released,
+    /// Over; kept until the ones before it are over too.
+    Done,
+}
+
+/// What to send again when the client comes back [MQTT-4.4.0-1].
+#[derive(Debug)]
+pub enum Resend<'a> {
+    /// The PUBLISH, with DUP.
+    Publish(NonZeroU16, &'a Delivery),
+    /// The PUBREL.
+    PubRel(NonZeroU16),
+}
+
+/// The window of one session.
+#[derive(Debug)]
+pub struct Inflight {
+    slots: VecDeque<Slot>,
+    /// Identifier of the first slot.
+    first: u16,
+    /// Slots that are not done.
+    open: u16,
+}
+
+impl Default for Inflight {
+    fn default() -> Self {
+        Self { slots: VecDeque::new(), first: 1, open: 0 }
+    }
+}
+
+/// Identifiers in use at most; below 65,535 so that the ring never bites its tail.
+const MAX_SPAN: usize = 65_534;
+
+impl Inflight {
+    /// Whether another delivery fits into a window of `limit`.
+    pub fn has_room(&self, limit: u16) -> bool {
+        self.open < limit && self.slots.len() < MAX_SPAN
+    }
+
+    /// Number of deliveries under way.
+    pub fn len(&self) -> usize {
+        usize::from(self.open)
+    }
+
+    /// Whether nothing is under way.
+    pub fn is_empty(&self) -> bool {
+        self.open == 0
+    }
+
+    /// The identifier that the next [`Self::push`] gives out.
+    pub fn next_id(&self) -> NonZeroU16 {
+        identifier(advance(self.first, self.slots.len()))
+    }
+
+    /// Begin a delivery; gives its packet identifier.
+    pub fn push(&mut self, delivery: Delivery) -> NonZeroU16 {
+        let id = self.next_id();
+        self.slots.push_back(Slot::Sent(delivery));
+        self.open += 1;
+        id
+    }
+
+    fn slot(&mut self, id: u16) -> Option<&mut Slot> {
+        self.slots.get_mut(distance(self.first, id)?)
+    }
+
+    /// PUBACK: `true` if it ended a delivery of `QoS` 1.
+    pub fn on_puback(&mut self, id: u16) -> bool {
+        match self.slot(id) {
+            Some(slot @ Slot::Sent(_)) => {
+                *slot = Slot::Done;
+                self.close_one();
+                true
+            }
+            _ => false,
+        }
+    }
+
+    /// PUBREC: `true` if the identifier is known, so PUBREL is due. `failed` ends the delivery.
+    pub fn on_pubrec(&mut self, id: u16, failed: bool) -> bool {
+        match self.slot(id) {
+            Some(slot @ Slot::Sent(_)) => {
+                if failed {
+                    *slot = Slot::Done;
+                    self.close_one();
+                } else {
+                    *slot = Slot::Released;
+                }
+                true
+            }
+            Some(Slot::Released) => true,
+            _ => false,
+        }
+    }
+
+    /// PUBCOMP: `true` if it ended a delivery of `QoS` 2.
+    pub fn on_pubcomp(&mut self, id: u16) -> bool {
+        match self.slot(id) {
+            Some(slot @ Slot::Released) => {
+                *slot = Slot::Done;
+                self.close_one();
+                true
+            }
+            _ => false,
+        }
+    }
+
+    /// End a delivery that was never sent.
+    pub fn cancel(&mut self, id: u16) {
+        if let Some(slot @ Slot::Sent(_)) = self.slot(id) {
+            *slot = Slot::Done;
+            self.close_one();
+        }
+    }
+
+    fn close_one(&mut self) {
+        self.open -= 1;
+        while matches!(self.slots.front(), Some(Slot::Done)) {
+            self.slots.pop_front();
+            self.first = advance(self.first, 1);
+        }
+        if self.slots.is_empty() && self.slots.capacity() > 64 {
+            self.slots = VecDeque::new();
+        }
+    }
+
+    /// What to send again, in the order it was sent.
+    pub fn resend(&self) -> impl Iterator<Item = Resend<'_>> {
+        self.slots.iter().enumerate().filter_map(|(n, slot)| {
+            let id = identifier(advance(self.first, n));
+            match slot {
+                Slot::Sent(delivery) => Some(Resend::Publish(id, delivery)),
+                Slot::Released => Some(Resend::PubRel(id)),
+                Slot::Done => None,
+            }
+        })
+    }
+}
+
+/// As the packets want it; [`advance`] never gives 0.
+fn identifier(id: u16) -> NonZeroU16 {
+    NonZeroU16::new(id).unwrap_or(NonZeroU16::MIN)
+}
+
+/// The identifier `n` after `id`.
+#[allow(clippy::cast_possible_truncation, reason = "reduced modulo 65,535 first")]
+fn advance(id: u16, n: usize) -> u16 {
+    ((usize::from(id) - 1 + n) % 65_535) as u16 + 1
+}
+
+/// How far `id` lies after `first`; `None` for the invalid identifier 0.
+fn distance(first: u16, id: u16) -> Option<usize> {
+    let (first, id) = (usize::from(first), usize::from(id));
+    if id == 0 { None } else { Some(if id >= first { id - first } else { id + 65_535 - first }) }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, reason = "tests")]
+    use std::sync::Arc;
+
+    use vallum_mqtt::packet::QoS;
+
+    use super::*;
+    use crate::message::Message;
+
+    fn delivery() -> Delivery {
+        Delivery {
+            message: Arc::new(Message {
+                topic: "t".into(),
+                properties: Box::default(),
+                payload: Box::default(),
+                qos: QoS::AtLeastOnce,
+                retain: false,
+                publisher: None,
+                expires_at: None,
+            }),
+            qos: QoS::AtLeastOnce,
+            retain: false,
+            subscription_id: 0,
+        }
+    }
+
+    #[test]
+    fn identifiers_count_from_one_and_wrap() {
+        let mut window = Inflight::default();
+        for round in 0..3u32 {
+            for expected in 1..=65_535u16 {
+                assert_eq!(window.push(delivery()).get(), expected, "round {round}");
+                assert!(window.on_puback(expected));
+            }
+        }
+        assert!(window.is_empty());
+    }
+
+    #[test]
+    fn acknowledgements_in_any_order() {
+        let mut window = Inflight::default();
+        let ids: Vec<u16> = (0..5).map(|_| window.push(delivery()).get()).collect();
+        for id in ids.iter().rev() {
+            assert!(window.on_puback(*id));
+            assert!(!window.on_puback(*id), "a second PUBACK is ignored");
+        }
+        assert!(window.is_empty());
+        assert_eq!(window.push(delivery()).get(), 6);
+    }
+
+    #[test]
+    fn qos2_walks_its_states() {
+        let mut window = Inflight::default();
+        let id = window.push(delivery()).get();
+        assert!(!window.on_pubcomp(id));
+        assert!(window.on_pubrec(id, false));
+        assert!(window.on_pubrec(id, false), "a repeated PUBREC is answered again");
+        assert!(matches!(window.resend().next(), Some(Resend::PubRel(NonZeroU16::MIN))));
+        assert!(window.on_pubcomp(id));
+        assert!(!window.on_pubrec(id, false));
+    }
+
+    #[test]
+    fn unknown_identifiers_do_nothing() {
+        let mut window = Inflight::default();
+        window.push(delivery());
+        assert!(!window.on_puback(0) && !window.on_puback(2) && !window.on_pubcomp(65_535));
+        assert_eq!(window.len(), 1);
+    }
+}

@@ -1,0 +1,14 @@
+//! Sessions: what outlives a network connection (section 4.1 of MQTT 5).
+//!
+//! - [`registry`]: which loop owns the session of a client identifier.
+//! - [`state`]: the session itself.
+//! - [`inflight`]: deliveries that wait for acknowledgements.
+//! - [`queue`]: deliveries that wait for room.
+
+pub mod inflight;
+pub mod queue;
+pub mod registry;
+pub mod state;
+
+pub use registry::{Registry, SessionRef};
+pub use state::Session;

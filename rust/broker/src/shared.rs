@@ -1,0 +1,163 @@
+//! What all loops share, and how they reach each other.
+
+use std::{
+    collections::VecDeque,
+    mem,
+    net::SocketAddr,
+    sync::{
+        Arc, Mutex, PoisonError, RwLock,
+        atomic::{AtomicUsize, Ordering},
+    },
+};
+
+use mio::Waker;
+use vallum_policy::pipeline::Pipeline;
+
+use crate::{
+    clock::Clock,
+    command::Command,
+    config::BrokerConfig,
+    connection::Connection,
+    connection::connect::Accepted,
+    event::EventQueue,
+    message::Message,
+    metrics::Metrics,
+    retained::RetainedStore,
+    router::{LocalRouter, SubscriptionOptions},
+    session::{Registry, SessionRef},
+};
+
+/// A listener as the loops see it.
+#[derive(Debug)]
+pub struct ListenerInfo {
+    /// `type:name`.
+    pub id: Arc<str>,
+    /// Zone name.
+    pub zone: Arc<str>,
+    /// The address it really listens on.
+    pub address: SocketAddr,
+    /// Most connections; `usize::MAX` is no limit.
+    pub max_connections: usize,
+    /// Connections now.
+    pub connections: AtomicUsize,
+}
+
+/// Something for another loop to do.
+pub enum Inbound {
+    /// A connection that was just accepted.
+    Accepted(Connection),
+    /// A connection whose CONNECT was accepted but whose session lives on the receiving loop.
+    HandOver(Box<(Connection, Accepted)>),
+    /// A message for sessions of the receiving loop.
+    Deliver(Arc<Message>, Vec<(SessionRef, SubscriptionOptions)>),
+    /// An order from the control plane.
+    Command(Command),
+}
+
+/// A loop's letter box: appended to by anybody, emptied by its owner.
+#[derive(Default)]
+pub struct Inbox {
+    waiting: Mutex<VecDeque<Inbound>>,
+    waker: Mutex<Option<Arc<Waker>>>,
+}
+
+impl Inbox {
+    /// Bind the owner's waker.
+    pub fn attach(&self, waker: Arc<Waker>) {
+        *self.waker.lock().unwrap_or_else(PoisonError::into_inner) = Some(waker);
+    }
+
+    /// Put in a batch; the owner is woken only if the box was empty.
+    pub fn post(&self, batch: impl IntoIterator<Item = Inbound>) {
+        let was_empty = {
+            let mut waiting = self.waiting.lock().unwrap_or_else(PoisonError::into_inner);
+            let was_empty = waiting.is_empty();
+            waiting.extend(batch);
+            was_empty
+        };
+        if was_empty
+            && let Some(waker) = &*self.waker.lock().unwrap_or_else(PoisonError::into_inner)
+        {
+            // Fails only when the loop is gone, and then nobody reads the box either.
+            let _ = waker.wake();
+        }
+    }
+
+    /// Take everything.
+    pub fn take(&self) -> VecDeque<Inbound> {
+        mem::take(&mut *self.waiting.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+}
+
+/// The state all loops share. Each lock is held for one look-up and never together with another.
+pub struct Shared {
+    /// Configuration of the data plane.
+    pub config: BrokerConfig,
+    /// Time.
+    pub clock: Clock,
+    /// The compiled security pipeline; replaced as a whole.
+    pipeline: RwLock<Arc<Pipeline>>,
+    /// Counts the replacements, so that a loop sees one without taking the lock.
+    pipeline_version: AtomicUsize,
+    /// Owners of sessions.
+    pub registry: Registry,
+    /// Subscriptions.
+    pub router: LocalRouter,
+    /// Retained messages.
+    pub retained: RetainedStore,
+    /// To the control plane.
+    pub events: EventQueue,
+    /// Listeners, by index.
+    pub listeners: Vec<ListenerInfo>,
+    /// Letter boxes, by loop.
+    pub inboxes: Vec<Inbox>,
+    /// Counters, by loop.
+    pub metrics: Vec<Metrics>,
+}
+
+impl Shared {
+    /// Put the parts together for `loops` event loops.
+    pub fn new(
+        config: BrokerConfig,
+        pipeline: Arc<Pipeline>,
+        listeners: Vec<ListenerInfo>,
+        loops: usize,
+    ) -> std::io::Result<Self> {
+        Ok(Self {
+            retained: RetainedStore::new(config.retainer.clone()),
+            config,
+            clock: Clock::start(),
+            pipeline: RwLock::new(pipeline),
+            pipeline_version: AtomicUsize::new(0),
+            registry: Registry::default(),
+            router: LocalRouter::default(),
+            events: EventQueue::new()?,
+            listeners,
+            inboxes: (0..loops).map(|_| Inbox::default()).collect(),
+            metrics: (0..loops).map(|_| Metrics::default()).collect(),
+        })
+    }
+
+    /// The pipeline in force.
+    pub fn pipeline(&self) -> Arc<Pipeline> {
+        Arc::clone(&self.pipeline.read().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    /// Which pipeline is in force, by count.
+    pub fn pipeline_version(&self) -> usize {
+        self.pipeline_version.load(Ordering::Acquire)
+    }
+
+    /// Put another pipeline in force.
+    pub fn replace_pipeline(&self, pipeline: Arc<Pipeline>) {
+        *self.pipeline.write().unwrap_or_else(PoisonError::into_inner) = pipeline;
+        self.pipeline_version.fetch_add(1, Ordering::Release);
+    }
+
+    /// Post one item to a loop.
+    pub fn post(&self, loop_index: u16, item: Inbound) {
+        if let Some(inbox) = self.inboxes.get(usize::from(loop_index)) {
+            inbox.post([item]);
+        }
+    }
+}

@@ -1,0 +1,139 @@
+//! The order of things on CONNECT (`spec/authentication.md` section 1): identity, attributes, overrides,
+//! then the chain of the listener.
+
+use std::{collections::HashMap, net::IpAddr, sync::Arc, time::Duration};
+
+use super::{
+    attributes::{self, AttributeExpression},
+    authorize::Authorization,
+    chain::{Chain, Progress, Run},
+    config::EnableAuthn,
+};
+use crate::{
+    client::{Attributes, ClientInfo},
+    decision::{Name, Stage, Why, reason_code},
+    expr::Expression,
+    profile::Profile,
+};
+
+/// What is known about a client that wants to connect. `None` is absent; empty is present.
+#[derive(Clone, Copy)]
+pub struct ConnectRequest<'a> {
+    /// Client id: the client's own, its certificate's, or one the broker assigned; never empty.
+    pub client_id: &'a str,
+    /// User Name: the certificate's if one is taken from there, else the CONNECT's.
+    pub username: Option<&'a str>,
+    /// Password.
+    pub password: Option<&'a [u8]>,
+    /// Address of the peer.
+    pub peer_host: Option<IpAddr>,
+    /// MQTT protocol level: 3, 4 or 5.
+    pub proto_ver: u8,
+    /// Listener as `type:name`.
+    pub listener: &'a Arc<str>,
+    /// Zone name.
+    pub zone: &'a Arc<str>,
+    /// Common Name of the client certificate.
+    pub cert_common_name: Option<&'a str>,
+    /// Distinguished name of the client certificate.
+    pub cert_subject: Option<&'a str>,
+    /// Authentication Method: enhanced authentication is asked for.
+    pub auth_method: Option<&'a str>,
+    /// Authentication Data.
+    pub auth_data: Option<&'a [u8]>,
+    /// User Properties in the order of the packet.
+    pub user_properties: &'a [(&'a str, &'a str)],
+    /// Attributes the caller already knows.
+    pub client_attrs: Option<&'a Attributes>,
+    /// What expressions see as `is_superuser`; whether the client is one is the chain's decision.
+    pub is_superuser: bool,
+}
+
+/// The compiled policy: who may connect, as whom, and what they may do. Shared by all threads; holds no
+/// state of any client.
+#[derive(Debug)]
+pub struct Pipeline {
+    pub(super) profile: Profile,
+    pub(super) use_username_as_client_id: bool,
+    pub(super) attributes: Vec<AttributeExpression>,
+    pub(super) client_id_override: Option<Expression>,
+    pub(super) global: Arc<Chain>,
+    pub(super) listeners: HashMap<Box<str>, ListenerPolicy>,
+    pub(super) authorization: Authorization,
+}
+
+#[derive(Debug)]
+pub(super) struct ListenerPolicy {
+    pub(super) enable_authn: EnableAuthn,
+    pub(super) chain: Arc<Chain>,
+}
+
+impl Pipeline {
+    /// Decide about a CONNECT. `now` is the time since the Unix epoch.
+    ///
+    /// A chain of native authenticators decides at once; one with an external authenticator may stop
+    /// there and go on with [`super::Suspended::resume`].
+    pub fn connect(&self, request: &ConnectRequest<'_>, now: Duration) -> Progress {
+        let mut run = Run::new(client_of(request), self.expected_steps());
+        if self.use_username_as_client_id
+            && let Some(username) = request.username
+        {
+            if username.is_empty() {
+                let why = Why::with("client_identifier_not_valid", "the user name is empty");
+                let name = Name::Static("use_username_as_clientid");
+                let code = reason_code::CLIENT_IDENTIFIER_NOT_VALID;
+                return Progress::Decided(run.deny(Stage::UseUsernameAsClientId, name, code, why));
+            }
+            run.client.client_id = username.into();
+        }
+        let Run { client, steps } = &mut run;
+        attributes::initialize(&self.attributes, client, request, now, steps);
+        if let Some(expression) = &self.client_id_override {
+            attributes::override_client_id(expression, client, request, now, steps);
+        }
+        self.authenticate(run, request, now)
+    }
+
+    /// The security profile.
+    pub fn profile(&self) -> Profile {
+        self.profile
+    }
+
+    fn authenticate(&self, run: Run, request: &ConnectRequest<'_>, now: Duration) -> Progress {
+        let (enable_authn, chain) = match self.listeners.get(&**request.listener) {
+            Some(listener) => (listener.enable_authn, &listener.chain),
+            None => (EnableAuthn::True, &self.global),
+        };
+        match enable_authn {
+            EnableAuthn::False => {
+                let name = Name::Static("enable_authn");
+                Progress::Decided(run.allow_anonymous(Stage::Listener, name))
+            }
+            EnableAuthn::QuickDenyAnonymous if request.username.is_none_or(str::is_empty) => {
+                let name = Name::Static("quick_deny_anonymous");
+                let why = Why::new("no_username");
+                let code = reason_code::NOT_AUTHORIZED;
+                Progress::Decided(run.deny(Stage::Listener, name, code, why))
+            }
+            EnableAuthn::True | EnableAuthn::QuickDenyAnonymous => chain.run(0, run, request, now),
+        }
+    }
+
+    /// Room for the steps of a client that is accepted.
+    fn expected_steps(&self) -> usize {
+        self.attributes.len() + self.global.len() + 2
+    }
+}
+
+fn client_of(request: &ConnectRequest<'_>) -> ClientInfo {
+    ClientInfo {
+        client_id: request.client_id.into(),
+        username: request.username.map(Into::into),
+        peer_host: request.peer_host.map(|host| host.to_canonical()),
+        zone: Arc::clone(request.zone),
+        listener: Arc::clone(request.listener),
+        cert_common_name: request.cert_common_name.map(Into::into),
+        client_attrs: request.client_attrs.cloned().unwrap_or_default(),
+        is_superuser: request.is_superuser,
+    }
+}

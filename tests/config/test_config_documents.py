@@ -1,0 +1,157 @@
+"""The documents for Rust have exactly the members that Rust reads."""
+
+from __future__ import annotations
+
+import json
+import re
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from vallum.config import broker_document, load, policy_document
+from vallum.config.models import Listener, Listeners, Mqtt, Retainer, TcpListener
+from vallum.config.not_yet import NOT_YET, REFUSED
+from vallum.config.translate import keys_of
+
+ROOT = Path(__file__).parents[2]
+CONFIG = """
+mqtt { client_attrs_init = [{ expression = username, set_as_attr = tns }], max_awaiting_rel = 99999
+       max_session_expiry_interval = 1500ms, max_mqueue_len = infinity }
+listeners.tcp { default.bind = 1884
+                b { bind = "[::1]:0", enable_authn = quick_deny_anonymous, zone = z
+                    authentication { mechanism = jwt, use_jwks = true, endpoint = "https://x/y" } }
+                c { bind = 1885, enable = false } }
+listeners.ws.default.enable = false
+authentication = [
+  { mechanism = cinfo, precondition = "true", checks = [{ is_match = "true", result = deny }] }
+  { mechanism = jwt, algorithm = hmac-based, secret = x, verify_claims { aud = a } }
+]
+"""
+
+
+def members(path: str, struct: str) -> set[str]:
+    """The fields of a Rust struct, as serde names them."""
+    text = (ROOT / path).read_text()
+    body = re.search(rf"pub struct {struct} \{{(.*?)^\}}", text, re.DOTALL | re.MULTILINE)
+    assert body is not None, struct
+    return set(re.findall(r"^    pub (\w+):", body[1], re.MULTILINE))
+
+
+BROKER = "rust/broker/src/config.rs"
+POLICY = "rust/policy/src/pipeline/config.rs"
+
+
+@pytest.fixture(name="broker")
+def _broker() -> dict[str, Any]:
+    return broker_document(load(text=CONFIG, env={}), loops=2)
+
+
+@pytest.fixture(name="policy")
+def _policy() -> dict[str, Any]:
+    return policy_document(load(text=CONFIG, env={}))
+
+
+def test_broker_members(broker: dict[str, Any]) -> None:
+    assert set(broker) == members(BROKER, "BrokerConfig")
+    assert set(broker["listeners"][0]) == members(BROKER, "ListenerConfig")
+    assert set(broker["mqtt"]) == members(BROKER, "MqttConfig")
+    assert set(broker["retainer"]) == members(BROKER, "RetainerConfig")
+
+
+def test_policy_members(policy: dict[str, Any]) -> None:
+    authentication, authorization = policy["authentication"], policy["authorization"]
+    cinfo, jwt = authentication["chain"]
+    assert set(policy) == members(POLICY, "PolicyConfig")
+    assert set(policy["client_attrs_init"][0]) == members(POLICY, "AttributeInit")
+    assert set(authentication) == members(POLICY, "AuthenticationConfig")
+    assert set(authentication["listeners"]["tcp:b"]) == members(POLICY, "ListenerConfig")
+    assert set(cinfo) - {"mechanism"} == members(POLICY, "CinfoConfig")
+    assert set(cinfo["checks"][0]) == members(POLICY, "CheckConfig")
+    assert set(jwt) - {"mechanism"} == members(POLICY, "JwtConfig")
+    assert set(authorization) == members(POLICY, "AuthorizationConfig")
+    assert set(authorization["topic_template_allow"]) == members(POLICY, "TopicTemplateAllow")
+    assert set(authorization["sources"][0]) - {"type"} == members(POLICY, "FileSourceConfig")
+
+
+def test_broker_values(broker: dict[str, Any]) -> None:
+    assert broker["listeners"] == [
+        {
+            "id": "tcp:default",
+            "bind": "127.0.0.1:1884",
+            "max_connections": None,
+            "zone": "default",
+            "backlog": 1024,
+        },
+        {
+            "id": "tcp:b",
+            "bind": "[::1]:0",
+            "max_connections": None,
+            "zone": "z",
+            "backlog": 1024,
+        },
+    ]
+    mqtt = broker["mqtt"]
+    assert (mqtt["idle_timeout_ms"], mqtt["session_expiry_interval"]) == (15_000, 7200)
+    assert (mqtt["max_session_expiry_interval"], mqtt["max_awaiting_rel"]) == (2, 65535)
+    assert (mqtt["max_mqueue_len"], mqtt["message_expiry_interval"]) == (0, None)
+
+
+def test_policy_values(policy: dict[str, Any]) -> None:
+    listeners = policy["authentication"]["listeners"]
+    assert set(listeners) == {"tcp:default", "tcp:b"}
+    assert listeners["tcp:default"] == {"enable_authn": "true", "chain": None}
+    assert listeners["tcp:b"]["enable_authn"] == "quick_deny_anonymous"
+    assert listeners["tcp:b"]["chain"][0]["key"] == {"kind": "jwks", "endpoint": "https://x/y"}
+    assert policy["authentication"]["chain"][1]["verify_claims"] == [["aud", "a"]]
+
+
+def test_documents_are_json(policy: dict[str, Any], broker: dict[str, Any]) -> None:
+    assert json.loads(json.dumps(policy)) == policy
+    assert json.loads(json.dumps(broker)) == broker
+
+
+def test_no_listener_named() -> None:
+    [listener] = broker_document(load(text="", env={"EMQX_SECURITY_PROFILE": "legacy"}))[
+        "listeners"
+    ]
+    assert (listener["id"], listener["bind"]) == ("tcp:default", "127.0.0.1:1883")
+    off = load(text="listeners.tcp.default.enable = false", env={})
+    assert broker_document(off)["listeners"] == []
+
+
+# -- nothing is ignored in silence ------------------------------------------------------------
+
+POLICY_KEYS = {"use_username_as_clientid", "client_attrs_init", "clientid_override"}
+LISTENER_KEYS = {"enable", "enabled", "bind", "enable_authn", "authentication"}
+
+
+def idle(prefix: str) -> set[str]:
+    tables = [*NOT_YET, *REFUSED]
+    return {path.removeprefix(prefix).split(".")[0] for path in tables if path.startswith(prefix)}
+
+
+def carried(document: dict[str, Any]) -> set[str]:
+    return {key.removesuffix("_ms") for key in document}
+
+
+def test_every_option_has_an_effect_or_is_listed(broker: dict[str, Any]) -> None:
+    mqtt = keys_of(Mqtt)
+    assert mqtt - carried(broker["mqtt"]) - POLICY_KEYS == idle("mqtt.")
+    listener = keys_of(TcpListener) - carried(broker["listeners"][0]) - LISTENER_KEYS
+    assert listener == idle("listeners.*.*.")
+    retainer = keys_of(Retainer) - carried(broker["retainer"]) - {"deliver_rate"}
+    assert retainer == idle("retainer.")
+
+
+@pytest.mark.parametrize("path", [*NOT_YET, *REFUSED])
+def test_listed_options_exist(path: str) -> None:
+    steps = path.replace("*.*", "tcp.default").split(".")
+    known: Any = load(text="listeners.tcp.default {}", env={})
+    for step in steps:
+        known = known[step] if isinstance(known, dict) else getattr(known, step)
+
+
+def test_listeners_are_told_by_type() -> None:
+    assert set(keys_of(Listeners)) == {"tcp", "ssl", "ws", "wss"}
+    assert keys_of(Listener) < keys_of(TcpListener)
