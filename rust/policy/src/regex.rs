@@ -5,7 +5,10 @@
 //! back-references work, a search is not anchored. The pattern is the operator's, the subject the
 //! peer's: so a pattern may be slow, but a subject may not make it run without end.
 
-use std::fmt;
+use std::{
+    fmt,
+    sync::{Arc, Mutex, PoisonError},
+};
 
 use pcre2::bytes::{CaptureLocations, RegexBuilder};
 
@@ -24,7 +27,15 @@ const JIT_STACK_BYTES: usize = 512 * 1024;
 pub struct Regex {
     inner: pcre2::bytes::Regex,
     pattern: Box<str>,
+    spare: Spare,
 }
+
+/// Room for the groups of a match, kept for the next one: each holds a JIT stack, and mapping that
+/// anew costs more than most searches.
+type Spare = Arc<Mutex<Vec<CaptureLocations>>>;
+
+/// Rooms kept at most: as many as threads may search at once without paying for it.
+const MAX_SPARE: usize = 8;
 
 /// Why a pattern does not compile.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -61,8 +72,8 @@ impl Regex {
                 problem,
             });
         }
-        // Of several limits named at the start of a pattern, PCRE2 takes the lowest, so the
-        // pattern cannot lift this one.
+        // A later limit at the start of a pattern replaces an earlier one, but none can exceed the
+        // library's own of ten million: the operator may lift this one that far.
         let prefix = format!("(*LIMIT_MATCH={MATCH_LIMIT})");
         let inner = RegexBuilder::new()
             .jit_if_available(true)
@@ -75,6 +86,7 @@ impl Regex {
         Ok(Self {
             inner,
             pattern: pattern.into(),
+            spare: Spare::default(),
         })
     }
 
@@ -104,11 +116,19 @@ impl Regex {
         if start > subject.len() {
             return None;
         }
-        let mut locations = self.inner.capture_locations();
-        match self.inner.captures_read_at(&mut locations, subject, start) {
-            Ok(Some(_)) => Some(Captures { subject, locations }),
-            Ok(None) | Err(_) => None,
-        }
+        let kept = self
+            .spare
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .pop();
+        let mut locations = kept.unwrap_or_else(|| self.inner.capture_locations());
+        let found = self.inner.captures_read_at(&mut locations, subject, start);
+        let captures = Captures {
+            subject,
+            locations: Some(locations),
+            spare: Arc::clone(&self.spare),
+        };
+        matches!(found, Ok(Some(_))).then_some(captures)
     }
 }
 
@@ -129,7 +149,9 @@ impl Eq for Regex {}
 /// A match: group 0 is the whole of it.
 pub struct Captures<'s> {
     subject: &'s [u8],
-    locations: CaptureLocations,
+    /// Taken only by `drop`.
+    locations: Option<CaptureLocations>,
+    spare: Spare,
 }
 
 impl<'s> Captures<'s> {
@@ -141,12 +163,21 @@ impl<'s> Captures<'s> {
 
     /// Start and end of group `index` in the subject, in bytes.
     pub fn span(&self, index: usize) -> Option<(usize, usize)> {
-        self.locations.get(index)
+        self.locations.as_ref()?.get(index)
     }
 
     /// Number of groups of the pattern, the whole match included.
     pub fn group_count(&self) -> usize {
-        self.locations.len()
+        self.locations.as_ref().map_or(0, CaptureLocations::len)
+    }
+}
+
+impl Drop for Captures<'_> {
+    fn drop(&mut self) {
+        let mut spare = self.spare.lock().unwrap_or_else(PoisonError::into_inner);
+        if spare.len() < MAX_SPARE {
+            spare.extend(self.locations.take());
+        }
     }
 }
 

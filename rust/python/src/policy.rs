@@ -15,7 +15,10 @@ use vallum_policy::{
     expr::{Expression, JsonVariables},
     pipeline::{self, ConnectRequest, PolicyConfig, Progress, config::JwtConfig},
     profile::Profile,
-    token::{self, Credentials},
+    token::{
+        self, Algorithm, Credentials,
+        mint::{self, SigningKey},
+    },
 };
 
 use crate::{convert, error};
@@ -52,12 +55,16 @@ pub(crate) fn evaluate<'py>(
     Ok(convert::text_or_bytes(py, &result))
 }
 
-/// What is suspicious about an expression, one text a finding.
+/// What is suspicious about an expression: line, column, message, suggestion.
 #[pyfunction]
-pub(crate) fn lint_expression(py: Python<'_>, expression: &str) -> PyResult<Vec<String>> {
+pub(crate) fn lint_expression(
+    py: Python<'_>,
+    expression: &str,
+) -> PyResult<Vec<(u32, u32, String, Option<String>)>> {
     let compiled =
         Expression::compile(expression).map_err(|fault| error::expression(py, &fault))?;
-    Ok(compiled.lint().iter().map(ToString::to_string).collect())
+    let lints = compiled.lint().into_iter();
+    Ok(lints.map(|l| (l.position.0, l.position.1, l.message, l.suggestion)).collect())
 }
 
 /// A token signed with `key`: the shared secret for HS*, a private key in PEM form for the others.
@@ -69,20 +76,20 @@ pub(crate) fn mint_token(
     key: &[u8],
     header: &Bound<'_, PyAny>,
 ) -> PyResult<String> {
-    let algorithm = token::Algorithm::from_name(algorithm.as_bytes())
+    let algorithm = Algorithm::from_name(algorithm)
         .ok_or_else(|| error::other(py, &format!("unknown algorithm {algorithm:?}")))?;
     let claims = convert::to_json(claims)?;
     let Value::Object(header) = convert::to_json(header)? else {
         return Err(PyTypeError::new_err("header: a dict"));
     };
     let pem;
-    let key = if algorithm.is_hmac() {
-        token::SigningKey::Secret(key)
+    let key = if matches!(algorithm, Algorithm::Hs256 | Algorithm::Hs384 | Algorithm::Hs512) {
+        SigningKey::Secret(key)
     } else {
         pem = std::str::from_utf8(key).map_err(|_| error::other(py, &"the key is not PEM text"))?;
-        token::SigningKey::PrivatePem(pem)
+        SigningKey::PrivatePem(pem)
     };
-    token::mint(algorithm, &header, &claims, &key).map_err(|fault| error::other(py, &fault))
+    mint::mint(algorithm, &header, &claims, &key).map_err(|fault| error::other(py, &fault))
 }
 
 /// Header and claims of a token, unverified.
@@ -91,12 +98,13 @@ pub(crate) fn inspect_token<'py>(
     py: Python<'py>,
     token: &[u8],
 ) -> PyResult<(Bound<'py, PyAny>, Bound<'py, PyAny>)> {
-    let (header, claims) = token::inspect(token).map_err(|fault| error::other(py, &fault))?;
+    let (header, claims) = mint::inspect(token)
+        .map_err(|fault| error::other(py, &format!("not a token that can be read: {fault:?}")))?;
     Ok((convert::from_json(py, &header)?, convert::from_json(py, &claims)?))
 }
 
 /// The facts about a client, as `vallum.Client`.
-#[pyclass(frozen, module = "vallum", skip_from_py_object)]
+#[pyclass(frozen, module = "vallum")]
 pub(crate) struct Client {
     info: ClientInfo,
     password: Option<Vec<u8>>,
@@ -359,7 +367,7 @@ impl JwtAuthenticator {
                     .map(|(name, value)| (name.to_string(), value.to_string()))
                     .collect(),
                 acl: match &grant.acl {
-                    Some(preset) => Some(convert::from_json(py, preset.claim())?.unbind()),
+                    Some(preset) => Some(convert::from_json(py, preset.raw())?.unbind()),
                     None => None,
                 },
                 expire_at: grant.expire_at,
@@ -431,7 +439,7 @@ impl Decision {
 
     #[getter]
     fn acl<'py>(&self, py: Python<'py>) -> PyResult<Option<Bound<'py, PyAny>>> {
-        self.0.client.preset.as_ref().map(|p| convert::from_json(py, p.claim())).transpose()
+        self.0.client.preset.as_ref().map(|p| convert::from_json(py, p.raw())).transpose()
     }
 
     #[getter]

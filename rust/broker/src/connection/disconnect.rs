@@ -2,7 +2,7 @@
 
 use std::{sync::Arc, time::Duration};
 
-use vallum_mqtt::packet::{Disconnect, FixedHeader, ReasonCode, Version};
+use vallum_mqtt::packet::{Disconnect, FixedHeader, PacketType, ReasonCode, Version};
 
 use super::Phase;
 use crate::{
@@ -54,6 +54,9 @@ impl EventLoop {
             Ok(disconnect) => disconnect,
             Err(error) => return self.refuse_packet(slot, error.reason()),
         };
+        if !disconnect.reason.client_may_send(PacketType::Disconnect) {
+            return self.refuse_packet(slot, ReasonCode::ProtocolError); // section 3.14.2.1
+        }
         if let Some(interval) = disconnect.properties.session_expiry_interval
             && let Some(entry) = self.sessions.get_mut(session_slot as usize)
         {

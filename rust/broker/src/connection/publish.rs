@@ -37,6 +37,9 @@ impl EventLoop {
             Ok(publish) => publish,
             Err(error) => return self.refuse_packet(slot, error.reason()),
         };
+        if publish.properties.has_subscription_ids() {
+            return self.refuse_packet(slot, ReasonCode::ProtocolError); // [MQTT-3.3.4-6]
+        }
         self.metrics().messages_received.add(1);
         let alias_topic;
         let topic = match publish.properties.topic_alias() {

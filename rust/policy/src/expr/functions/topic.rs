@@ -1,7 +1,7 @@
 //! MQTT topics (section 5.6).
 
 use super::super::limits::Bounded;
-use super::{Args, Builtin, ErrorCode, Outcome, Scope, Value};
+use super::{Args, Builtin, ErrorCode, Outcome, Scope, Value, args::utf8};
 
 pub(super) const FUNCTIONS: &[Builtin] = &[
     Builtin::new("topic_join", 1, 2, topic_join),
@@ -53,28 +53,9 @@ fn topic_split<'a>(args: &mut Args<'a>, _: &Scope<'a>) -> Outcome<'a> {
     ))
 }
 
+/// Texts that are not valid names or filters are compared level by level all the same.
 fn topic_match<'a>(args: &mut Args<'a>, _: &Scope<'a>) -> Outcome<'a> {
-    let topic = args.take(0).stringify()?;
-    let filter = args.take(1).stringify()?;
-    Ok(Value::Boolean(matches(&topic, &filter)))
-}
-
-/// Whether `filter` matches `topic`, neither of which need be valid [MQTT-4.7.1-1] to
-/// [MQTT-4.7.2-1].
-fn matches(topic: &[u8], filter: &[u8]) -> bool {
-    let first = filter.split(|byte| *byte == b'/').next();
-    if topic.starts_with(b"$") && matches!(first, Some(b"+" | b"#")) {
-        return false;
-    }
-    let mut topic_levels = topic.split(|byte| *byte == b'/');
-    let mut filter_levels = filter.split(|byte| *byte == b'/').peekable();
-    loop {
-        match (topic_levels.next(), filter_levels.next()) {
-            (_, Some(b"#")) if filter_levels.peek().is_none() => return true,
-            (Some(_), Some(b"+")) => {}
-            (Some(topic), Some(filter)) if topic == filter => {}
-            (None, None) => return true,
-            _ => return false,
-        }
-    }
+    let topic = utf8(args.take(0).stringify()?)?;
+    let filter = utf8(args.take(1).stringify()?)?;
+    Ok(Value::Boolean(vallum_mqtt::topic::matches(&filter, &topic)))
 }
