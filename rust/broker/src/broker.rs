@@ -75,7 +75,9 @@ impl Broker {
     /// Open the listeners and start the loops. Either everything runs or nothing does.
     pub fn start(config: BrokerConfig, pipeline: Arc<Pipeline>) -> Result<Self, BrokerError> {
         if config.version != BrokerConfig::VERSION {
-            return Err(BrokerError::Version { found: config.version });
+            return Err(BrokerError::Version {
+                found: config.version,
+            });
         }
         let loops = match config.loops {
             0 => thread::available_parallelism().map_or(1, usize::from),
@@ -110,14 +112,21 @@ impl Broker {
         for (index, listeners) in (0u16..).zip(by_loop) {
             event_loops.push(EventLoop::new(Arc::clone(&shared), index, listeners)?);
         }
-        let broker = Self { shared, threads: Mutex::new(Vec::new()) };
+        let broker = Self {
+            shared,
+            threads: Mutex::new(Vec::new()),
+        };
         for (index, event_loop) in event_loops.into_iter().enumerate() {
             let spawned = thread::Builder::new()
                 .name(format!("vallum-loop-{index}"))
                 .spawn(move || event_loop.serve());
             match spawned {
                 Ok(thread) => {
-                    broker.threads.lock().unwrap_or_else(PoisonError::into_inner).push(thread);
+                    broker
+                        .threads
+                        .lock()
+                        .unwrap_or_else(PoisonError::into_inner)
+                        .push(thread);
                 }
                 Err(error) => {
                     broker.stop();
@@ -130,7 +139,11 @@ impl Broker {
 
     /// Every listener: `type:name` and the address it really listens on.
     pub fn listeners(&self) -> Vec<(Arc<str>, SocketAddr)> {
-        self.shared.listeners.iter().map(|l| (Arc::clone(&l.id), l.address)).collect()
+        self.shared
+            .listeners
+            .iter()
+            .map(|l| (Arc::clone(&l.id), l.address))
+            .collect()
     }
 
     /// Put another pipeline in force: for new connections, and for every later publish and subscribe.
@@ -150,7 +163,8 @@ impl Broker {
 
     /// Give an order to the loop that owns `session`.
     pub fn command(&self, session: SessionRef, command: Command) {
-        self.shared.post(session.loop_index, Inbound::Command(command));
+        self.shared
+            .post(session.loop_index, Inbound::Command(command));
     }
 
     /// The session of a client identifier.
@@ -174,7 +188,10 @@ impl Broker {
             }
         }
         totals.push(("sessions.count", self.shared.registry.len() as u64));
-        totals.push(("subscriptions.count", self.shared.router.subscriptions() as u64));
+        totals.push((
+            "subscriptions.count",
+            self.shared.router.subscriptions() as u64,
+        ));
         totals.push(("retained.count", self.shared.retained.len() as u64));
         totals
     }

@@ -47,7 +47,10 @@ pub struct ListenerConfig {
 /// The `mqtt` root, as far as the data plane acts on it (`spec/management.md` section 3.1).
 #[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
-#[allow(clippy::struct_excessive_bools, reason = "one member per documented option")]
+#[allow(
+    clippy::struct_excessive_bools,
+    reason = "one member per documented option"
+)]
 pub struct MqttConfig {
     /// Milliseconds from accept to a complete CONNECT; `None` waits for ever.
     pub idle_timeout_ms: Option<u64>,

@@ -90,7 +90,11 @@ impl EventQueue {
         let (wake, read_end) = UnixStream::pair()?;
         wake.set_nonblocking(true)?;
         read_end.set_nonblocking(true)?;
-        Ok(Self { waiting: Mutex::new(Vec::new()), wake, read_end })
+        Ok(Self {
+            waiting: Mutex::new(Vec::new()),
+            wake,
+            read_end,
+        })
     }
 
     /// Add an event. `false` means it was a droppable one and the queue is full.

@@ -75,7 +75,10 @@ pub struct Counter(AtomicU64);
 impl Counter {
     /// Raise by `n`. Only the owning loop may call this: there is no atomic read-modify-write.
     pub fn add(&self, n: u64) {
-        self.0.store(self.0.load(Ordering::Relaxed).wrapping_add(n), Ordering::Relaxed);
+        self.0.store(
+            self.0.load(Ordering::Relaxed).wrapping_add(n),
+            Ordering::Relaxed,
+        );
     }
 
     /// Read.

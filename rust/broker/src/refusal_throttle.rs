@@ -12,7 +12,7 @@ const PERIOD: u64 = 60;
 
 /// The memory of one event loop.
 #[derive(Debug, Default)]
-pub struct RefusalThrottle {
+pub(crate) struct RefusalThrottle {
     seen: HashMap<u64, Seen>,
     hasher: RandomState,
 }
@@ -25,7 +25,7 @@ struct Seen {
 
 impl RefusalThrottle {
     /// `Some(n)` when the line is due, with `n` alike kept back since the last one.
-    pub fn admit(&mut self, client_id: &str, reason: &str, now: u64) -> Option<u32> {
+    pub(crate) fn admit(&mut self, client_id: &str, reason: &str, now: u64) -> Option<u32> {
         if self.seen.len() >= MAX_REMEMBERED {
             self.seen.clear();
         }
@@ -37,11 +37,20 @@ impl RefusalThrottle {
             }
             Some(seen) => {
                 let suppressed = seen.suppressed;
-                *seen = Seen { since: now, suppressed: 0 };
+                *seen = Seen {
+                    since: now,
+                    suppressed: 0,
+                };
                 Some(suppressed)
             }
             None => {
-                self.seen.insert(key, Seen { since: now, suppressed: 0 });
+                self.seen.insert(
+                    key,
+                    Seen {
+                        since: now,
+                        suppressed: 0,
+                    },
+                );
                 Some(0)
             }
         }

@@ -30,7 +30,10 @@ pub struct RetainedStore {
 impl RetainedStore {
     /// An empty store with its limits.
     pub fn new(config: RetainerConfig) -> Self {
-        Self { config, topics: RwLock::default() }
+        Self {
+            config,
+            topics: RwLock::default(),
+        }
     }
 
     /// Keep a message for its topic; an empty payload removes what is there [MQTT-3.3.1-6].
@@ -39,7 +42,10 @@ impl RetainedStore {
             return;
         }
         if outgoing.payload.is_empty() {
-            self.topics.write().unwrap_or_else(PoisonError::into_inner).remove(outgoing.topic);
+            self.topics
+                .write()
+                .unwrap_or_else(PoisonError::into_inner)
+                .remove(outgoing.topic);
             return;
         }
         if outgoing.payload.len() > self.config.max_payload_size {
@@ -61,7 +67,10 @@ impl RetainedStore {
 
     /// Number of retained messages.
     pub fn len(&self) -> usize {
-        self.topics.read().unwrap_or_else(PoisonError::into_inner).len()
+        self.topics
+            .read()
+            .unwrap_or_else(PoisonError::into_inner)
+            .len()
     }
 
     /// Whether nothing is retained.
@@ -92,12 +101,13 @@ pub(crate) struct Replay {
 
 impl Replay {
     /// Everything that `filter` matches, for `session`.
-    pub(crate) fn new(
-        session: SessionRef,
-        filter: &str,
-        options: SubscriptionOptions,
-    ) -> Self {
-        Self { session, filter: filter.into(), options, cursor: None }
+    pub(crate) fn new(session: SessionRef, filter: &str, options: SubscriptionOptions) -> Self {
+        Self {
+            session,
+            filter: filter.into(),
+            options,
+            cursor: None,
+        }
     }
 }
 
@@ -105,16 +115,28 @@ impl EventLoop {
     /// Send the next slice to each subscription that waits for retained messages.
     pub(crate) fn replay_retained(&mut self) {
         for _ in 0..self.replays.len().min(REPLAYS_PER_TURN) {
-            let Some(mut replay) = self.replays.pop_front() else { return };
-            let Some(session) = self.session_mut(replay.session) else { continue };
-            let Some(slot) = session.connection else { continue };
-            let backlog = session.queue.as_ref().is_some_and(|queue| !queue.is_empty());
+            let Some(mut replay) = self.replays.pop_front() else {
+                return;
+            };
+            let Some(session) = self.session_mut(replay.session) else {
+                continue;
+            };
+            let Some(slot) = session.connection else {
+                continue;
+            };
+            let backlog = session
+                .queue
+                .as_ref()
+                .is_some_and(|queue| !queue.is_empty());
             if backlog || !self.outbox_has_room(slot) {
                 // The client does not keep up: wait for it instead of filling memory.
                 self.stalled_replays.push(replay);
                 continue;
             }
-            let (messages, next) = self.shared.retained.slice(&replay.filter, replay.cursor.as_ref());
+            let (messages, next) = self
+                .shared
+                .retained
+                .slice(&replay.filter, replay.cursor.as_ref());
             for message in messages {
                 self.deliver_retained(replay.session, slot, replay.options, &message);
             }
@@ -143,7 +165,9 @@ impl EventLoop {
             subscription_id: options.id,
         };
         let limit = self.shared.config.mqtt.max_mqueue_len;
-        let Some(session) = self.session_mut(to) else { return };
+        let Some(session) = self.session_mut(to) else {
+            return;
+        };
         if delivery.qos == vallum_mqtt::packet::QoS::AtMostOnce {
             self.write_kept(slot, &delivery, None, false);
         } else if session.may_send() {

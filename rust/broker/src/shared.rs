@@ -29,21 +29,21 @@ use crate::{
 
 /// A listener as the loops see it.
 #[derive(Debug)]
-pub struct ListenerInfo {
+pub(crate) struct ListenerInfo {
     /// `type:name`.
-    pub id: Arc<str>,
+    pub(crate) id: Arc<str>,
     /// Zone name.
-    pub zone: Arc<str>,
+    pub(crate) zone: Arc<str>,
     /// The address it really listens on.
-    pub address: SocketAddr,
+    pub(crate) address: SocketAddr,
     /// Most connections; `usize::MAX` is no limit.
-    pub max_connections: usize,
+    pub(crate) max_connections: usize,
     /// Connections now.
-    pub connections: AtomicUsize,
+    pub(crate) connections: AtomicUsize,
 }
 
 /// Something for another loop to do.
-pub enum Inbound {
+pub(crate) enum Inbound {
     /// A connection that was just accepted.
     Accepted(Connection),
     /// A connection whose CONNECT was accepted but whose session lives on the receiving loop.
@@ -56,19 +56,19 @@ pub enum Inbound {
 
 /// A loop's letter box: appended to by anybody, emptied by its owner.
 #[derive(Default)]
-pub struct Inbox {
+pub(crate) struct Inbox {
     waiting: Mutex<VecDeque<Inbound>>,
     waker: Mutex<Option<Arc<Waker>>>,
 }
 
 impl Inbox {
     /// Bind the owner's waker.
-    pub fn attach(&self, waker: Arc<Waker>) {
+    pub(crate) fn attach(&self, waker: Arc<Waker>) {
         *self.waker.lock().unwrap_or_else(PoisonError::into_inner) = Some(waker);
     }
 
     /// Put in a batch; the owner is woken only if the box was empty.
-    pub fn post(&self, batch: impl IntoIterator<Item = Inbound>) {
+    pub(crate) fn post(&self, batch: impl IntoIterator<Item = Inbound>) {
         let was_empty = {
             let mut waiting = self.waiting.lock().unwrap_or_else(PoisonError::into_inner);
             let was_empty = waiting.is_empty();
@@ -84,40 +84,40 @@ impl Inbox {
     }
 
     /// Take everything.
-    pub fn take(&self) -> VecDeque<Inbound> {
+    pub(crate) fn take(&self) -> VecDeque<Inbound> {
         mem::take(&mut *self.waiting.lock().unwrap_or_else(PoisonError::into_inner))
     }
 }
 
 /// The state all loops share. Each lock is held for one look-up and never together with another.
-pub struct Shared {
+pub(crate) struct Shared {
     /// Configuration of the data plane.
-    pub config: BrokerConfig,
+    pub(crate) config: BrokerConfig,
     /// Time.
-    pub clock: Clock,
+    pub(crate) clock: Clock,
     /// The compiled security pipeline; replaced as a whole.
     pipeline: RwLock<Arc<Pipeline>>,
     /// Counts the replacements, so that a loop sees one without taking the lock.
     pipeline_version: AtomicUsize,
     /// Owners of sessions.
-    pub registry: Registry,
+    pub(crate) registry: Registry,
     /// Subscriptions.
-    pub router: LocalRouter,
+    pub(crate) router: LocalRouter,
     /// Retained messages.
-    pub retained: RetainedStore,
+    pub(crate) retained: RetainedStore,
     /// To the control plane.
-    pub events: EventQueue,
+    pub(crate) events: EventQueue,
     /// Listeners, by index.
-    pub listeners: Vec<ListenerInfo>,
+    pub(crate) listeners: Vec<ListenerInfo>,
     /// Letter boxes, by loop.
-    pub inboxes: Vec<Inbox>,
+    pub(crate) inboxes: Vec<Inbox>,
     /// Counters, by loop.
-    pub metrics: Vec<Metrics>,
+    pub(crate) metrics: Vec<Metrics>,
 }
 
 impl Shared {
     /// Put the parts together for `loops` event loops.
-    pub fn new(
+    pub(crate) fn new(
         config: BrokerConfig,
         pipeline: Arc<Pipeline>,
         listeners: Vec<ListenerInfo>,
@@ -139,23 +139,26 @@ impl Shared {
     }
 
     /// The pipeline in force.
-    pub fn pipeline(&self) -> Arc<Pipeline> {
+    pub(crate) fn pipeline(&self) -> Arc<Pipeline> {
         Arc::clone(&self.pipeline.read().unwrap_or_else(PoisonError::into_inner))
     }
 
     /// Which pipeline is in force, by count.
-    pub fn pipeline_version(&self) -> usize {
+    pub(crate) fn pipeline_version(&self) -> usize {
         self.pipeline_version.load(Ordering::Acquire)
     }
 
     /// Put another pipeline in force.
-    pub fn replace_pipeline(&self, pipeline: Arc<Pipeline>) {
-        *self.pipeline.write().unwrap_or_else(PoisonError::into_inner) = pipeline;
+    pub(crate) fn replace_pipeline(&self, pipeline: Arc<Pipeline>) {
+        *self
+            .pipeline
+            .write()
+            .unwrap_or_else(PoisonError::into_inner) = pipeline;
         self.pipeline_version.fetch_add(1, Ordering::Release);
     }
 
     /// Post one item to a loop.
-    pub fn post(&self, loop_index: u16, item: Inbound) {
+    pub(crate) fn post(&self, loop_index: u16, item: Inbound) {
         if let Some(inbox) = self.inboxes.get(usize::from(loop_index)) {
             inbox.post([item]);
         }

@@ -1,7 +1,12 @@
 //! The data plane.
 
-use pyo3::{prelude::*, types::{PyDict, PyList}};
-use vallum_broker::{self as broker, command::Command, config::BrokerConfig, event::Event, session::SessionRef};
+use pyo3::{
+    prelude::*,
+    types::{PyDict, PyList},
+};
+use vallum_broker::{
+    self as broker, command::Command, config::BrokerConfig, event::Event, session::SessionRef,
+};
 
 use crate::{error, policy::Pipeline};
 
@@ -13,7 +18,11 @@ fn to_tuple(session: SessionRef) -> SessionTuple {
 }
 
 fn from_tuple((loop_index, slot, generation): SessionTuple) -> SessionRef {
-    SessionRef { loop_index, slot, generation }
+    SessionRef {
+        loop_index,
+        slot,
+        generation,
+    }
 }
 
 /// The running data plane.
@@ -59,22 +68,43 @@ impl Broker {
 
     fn expire_credentials(&self, session: SessionTuple, expire_at: u64) {
         let session = from_tuple(session);
-        self.0.command(session, Command::ExpireCredentials { session, expire_at });
+        self.0
+            .command(session, Command::ExpireCredentials { session, expire_at });
     }
 
     fn end_session(&self, session: SessionTuple, offline_epoch: u32) {
         let session = from_tuple(session);
-        self.0.command(session, Command::EndSession { session, offline_epoch });
+        self.0.command(
+            session,
+            Command::EndSession {
+                session,
+                offline_epoch,
+            },
+        );
     }
 
     fn publish_will(&self, session: SessionTuple, offline_epoch: u32) {
         let session = from_tuple(session);
-        self.0.command(session, Command::PublishWill { session, offline_epoch });
+        self.0.command(
+            session,
+            Command::PublishWill {
+                session,
+                offline_epoch,
+            },
+        );
     }
 
     fn disconnect(&self, clientid: &str, reason_code: u8) -> bool {
-        let Some(session) = self.0.find_session(clientid) else { return false };
-        self.0.command(session, Command::Disconnect { session, reason_code });
+        let Some(session) = self.0.find_session(clientid) else {
+            return false;
+        };
+        self.0.command(
+            session,
+            Command::Disconnect {
+                session,
+                reason_code,
+            },
+        );
         true
     }
 
@@ -91,13 +121,23 @@ impl Broker {
 fn to_dict(py: Python<'_>, event: Event) -> PyResult<Bound<'_, PyDict>> {
     let dict = PyDict::new(py);
     match event {
-        Event::SessionOpened { session, client_id, expire_at } => {
+        Event::SessionOpened {
+            session,
+            client_id,
+            expire_at,
+        } => {
             dict.set_item("event", "session_opened")?;
             dict.set_item("session", to_tuple(session))?;
             dict.set_item("clientid", &*client_id)?;
             dict.set_item("expire_at", expire_at)?;
         }
-        Event::SessionClosed { session, client_id, offline_epoch, expiry_interval, will_delay } => {
+        Event::SessionClosed {
+            session,
+            client_id,
+            offline_epoch,
+            expiry_interval,
+            will_delay,
+        } => {
             dict.set_item("event", "session_closed")?;
             dict.set_item("session", to_tuple(session))?;
             dict.set_item("clientid", &*client_id)?;

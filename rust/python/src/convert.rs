@@ -13,7 +13,9 @@ use vallum_policy::decision::Step;
 /// Unix time: the one given, or now.
 pub(crate) fn time(at: Option<f64>) -> PyResult<Duration> {
     match at {
-        None => Ok(SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default()),
+        None => Ok(SystemTime::now()
+            .duration_since(UNIX_EPOCH)
+            .unwrap_or_default()),
         Some(seconds) => Duration::try_from_secs_f64(seconds)
             .map_err(|_| PyValueError::new_err("at: Unix seconds, not negative")),
     }
@@ -23,14 +25,21 @@ pub(crate) fn time(at: Option<f64>) -> PyResult<Duration> {
 pub(crate) fn to_json(value: &Bound<'_, PyAny>) -> PyResult<Value> {
     let py = value.py();
     let kwargs = PyDict::new(py);
-    kwargs.set_item("default", py.import("vallum._json")?.getattr("encode_bytes")?)?;
-    let text: String = py.import("json")?.call_method("dumps", (value,), Some(&kwargs))?.extract()?;
+    kwargs.set_item(
+        "default",
+        py.import("vallum._json")?.getattr("encode_bytes")?,
+    )?;
+    let text: String = py
+        .import("json")?
+        .call_method("dumps", (value,), Some(&kwargs))?
+        .extract()?;
     serde_json::from_str(&text).map_err(|error| PyValueError::new_err(error.to_string()))
 }
 
 /// A JSON value as Python, by way of `json.loads`.
 pub(crate) fn from_json<'py>(py: Python<'py>, value: &Value) -> PyResult<Bound<'py, PyAny>> {
-    py.import("json")?.call_method1("loads", (value.to_string(),))
+    py.import("json")?
+        .call_method1("loads", (value.to_string(),))
 }
 
 /// Text where the bytes are UTF-8, else bytes.

@@ -26,7 +26,9 @@ pub(crate) fn config(py: Python<'_>, faults: &[CompileFault]) -> PyErr {
         .iter()
         .map(|fault| {
             let problem = fault.problem.as_str();
-            py.import("vallum.errors")?.getattr("Fault")?.call1((fault.path.as_str(), problem))
+            py.import("vallum.errors")?
+                .getattr("Fault")?
+                .call1((fault.path.as_str(), problem))
         })
         .collect::<PyResult<Vec<_>>>()
         .and_then(|made| PyList::new(py, made));
@@ -38,12 +40,22 @@ pub(crate) fn config(py: Python<'_>, faults: &[CompileFault]) -> PyErr {
 
 /// `ConfigError` with one fault.
 pub(crate) fn config_problem(py: Python<'_>, path: &str, problem: &impl ToString) -> PyErr {
-    config(py, &[CompileFault { path: path.to_owned(), problem: problem.to_string() }])
+    config(
+        py,
+        &[CompileFault {
+            path: path.to_owned(),
+            problem: problem.to_string(),
+        }],
+    )
 }
 
 /// `AclError`.
 pub(crate) fn acl(py: Python<'_>, error: &AclError) -> PyErr {
-    raise(py, "AclError", (error.line, error.column, error.problem.as_str()))
+    raise(
+        py,
+        "AclError",
+        (error.line, error.column, error.problem.as_str()),
+    )
 }
 
 /// `AclError` for a preset, which has no lines.
@@ -53,7 +65,11 @@ pub(crate) fn preset(py: Python<'_>, problem: &impl ToString) -> PyErr {
 
 /// `ExpressionError`.
 pub(crate) fn expression(py: Python<'_>, error: &ExpressionError) -> PyErr {
-    raise(py, "ExpressionError", (error.code.as_str(), error.to_string()))
+    raise(
+        py,
+        "ExpressionError",
+        (error.code.as_str(), error.to_string()),
+    )
 }
 
 /// `BrokerError`.

@@ -27,7 +27,9 @@ fn profile(name: &str) -> PyResult<Profile> {
     match name {
         "hardened" => Ok(Profile::Hardened),
         "legacy" => Ok(Profile::Legacy),
-        other => Err(PyValueError::new_err(format!("profile: hardened or legacy, not {other:?}"))),
+        other => Err(PyValueError::new_err(format!(
+            "profile: hardened or legacy, not {other:?}"
+        ))),
     }
 }
 
@@ -35,7 +37,9 @@ fn action(name: &str, retain: bool) -> PyResult<Action> {
     match name {
         "publish" => Ok(Action::Publish { retain }),
         "subscribe" => Ok(Action::Subscribe),
-        other => Err(PyValueError::new_err(format!("action: publish or subscribe, not {other:?}"))),
+        other => Err(PyValueError::new_err(format!(
+            "action: publish or subscribe, not {other:?}"
+        ))),
     }
 }
 
@@ -50,21 +54,24 @@ pub(crate) fn evaluate<'py>(
         Expression::compile(expression).map_err(|fault| error::expression(py, &fault))?;
     let variables = convert::to_json(variables.as_any())?;
     let variables = JsonVariables(&variables);
-    let result =
-        compiled.evaluate(&variables).map_err(|fault| error::expression(py, &fault))?;
+    let result = compiled
+        .evaluate(&variables)
+        .map_err(|fault| error::expression(py, &fault))?;
     Ok(convert::text_or_bytes(py, &result))
 }
 
+/// Line, column, message, suggestion.
+type Finding = (u32, u32, String, Option<String>);
+
 /// What is suspicious about an expression: line, column, message, suggestion.
 #[pyfunction]
-pub(crate) fn lint_expression(
-    py: Python<'_>,
-    expression: &str,
-) -> PyResult<Vec<(u32, u32, String, Option<String>)>> {
+pub(crate) fn lint_expression(py: Python<'_>, expression: &str) -> PyResult<Vec<Finding>> {
     let compiled =
         Expression::compile(expression).map_err(|fault| error::expression(py, &fault))?;
     let lints = compiled.lint().into_iter();
-    Ok(lints.map(|l| (l.position.0, l.position.1, l.message, l.suggestion)).collect())
+    Ok(lints
+        .map(|l| (l.position.0, l.position.1, l.message, l.suggestion))
+        .collect())
 }
 
 /// A token signed with `key`: the shared secret for HS*, a private key in PEM form for the others.
@@ -83,7 +90,10 @@ pub(crate) fn mint_token(
         return Err(PyTypeError::new_err("header: a dict"));
     };
     let pem;
-    let key = if matches!(algorithm, Algorithm::Hs256 | Algorithm::Hs384 | Algorithm::Hs512) {
+    let key = if matches!(
+        algorithm,
+        Algorithm::Hs256 | Algorithm::Hs384 | Algorithm::Hs512
+    ) {
         SigningKey::Secret(key)
     } else {
         pem = std::str::from_utf8(key).map_err(|_| error::other(py, &"the key is not PEM text"))?;
@@ -100,7 +110,10 @@ pub(crate) fn inspect_token<'py>(
 ) -> PyResult<(Bound<'py, PyAny>, Bound<'py, PyAny>)> {
     let (header, claims) = mint::inspect(token)
         .map_err(|fault| error::other(py, &format!("not a token that can be read: {fault:?}")))?;
-    Ok((convert::from_json(py, &header)?, convert::from_json(py, &claims)?))
+    Ok((
+        convert::from_json(py, &header)?,
+        convert::from_json(py, &claims)?,
+    ))
 }
 
 /// The facts about a client, as `vallum.Client`.
@@ -134,7 +147,10 @@ impl Client {
         listener="tcp:default", zone="default", client_attrs=None, is_superuser=false,
         cert_common_name=None, cert_subject=None, auth_method=None, auth_data=None,
         user_properties=None))]
-    #[allow(clippy::too_many_arguments, reason = "keyword arguments of the public Python class")]
+    #[allow(
+        clippy::too_many_arguments,
+        reason = "keyword arguments of the public Python class"
+    )]
     fn new(
         clientid: &str,
         username: Option<&str>,
@@ -151,18 +167,20 @@ impl Client {
         auth_data: Option<&Bound<'_, PyAny>>,
         user_properties: Option<Vec<(String, String)>>,
     ) -> PyResult<Self> {
-        let peer_host = peerhost
+        let address = peerhost
             .map(|text| {
                 text.parse::<IpAddr>()
                     .map(|address| address.to_canonical())
-                    .map_err(|_| PyValueError::new_err(format!("peerhost: no IP address: {text:?}")))
+                    .map_err(|_| {
+                        PyValueError::new_err(format!("peerhost: no IP address: {text:?}"))
+                    })
             })
             .transpose()?;
         Ok(Self {
             info: ClientInfo {
                 client_id: clientid.into(),
                 username: username.map(Into::into),
-                peer_host,
+                peer_host: address,
                 zone: zone.into(),
                 listener: listener.into(),
                 cert_common_name: cert_common_name.map(Into::into),
@@ -203,7 +221,11 @@ impl Client {
     }
 
     fn __repr__(&self) -> String {
-        let password = if self.password.is_some() { "'******'" } else { "None" };
+        let password = if self.password.is_some() {
+            "'******'"
+        } else {
+            "None"
+        };
         format!(
             "Client(clientid={:?}, username={:?}, password={password}, listener={:?})",
             self.info.client_id, self.info.username, self.info.listener
@@ -240,7 +262,10 @@ impl Rules {
 
     #[pyo3(signature = (client, action, topic, *, qos=0, retain=false, profile="hardened",
         stage="packet", at=None, ignore_backend_failures=false, topic_template_allow=None))]
-    #[allow(clippy::too_many_arguments, reason = "keyword arguments of the public Python method")]
+    #[allow(
+        clippy::too_many_arguments,
+        reason = "keyword arguments of the public Python method"
+    )]
     fn decide(
         &self,
         client: &Client,
@@ -274,7 +299,11 @@ impl Rules {
                 slash: allowed("slash"),
             },
         };
-        let request = Request { action: self::action(action, retain)?, qos, topic };
+        let request = Request {
+            action: self::action(action, retain)?,
+            qos,
+            topic,
+        };
         let source = match &self.0 {
             Source::File(rules) => RuleSource::Rules(rules),
             Source::Preset(preset) => {
@@ -353,7 +382,9 @@ impl JwtAuthenticator {
             password: client.password.as_deref(),
             enhanced: client.auth_method.is_some(),
         };
-        let answer = self.0.authenticate(&credentials, convert::time(at)?.as_secs());
+        let answer = self
+            .0
+            .authenticate(&credentials, convert::time(at)?.as_secs());
         match answer.settle(failures_are_ignored) {
             Answer::Ok(grant) => Ok(JwtOutcome {
                 result: "ok",
@@ -374,9 +405,11 @@ impl JwtAuthenticator {
                 clientid_override: grant.client_id_override.map(Into::into),
             }),
             Answer::Deny(code, why) => Ok(JwtOutcome::refused("deny", code, why)),
-            Answer::Ignore(why) | Answer::Failure(why) => {
-                Ok(JwtOutcome::refused("ignore", reason_code::NOT_AUTHORIZED, why))
-            }
+            Answer::Ignore(why) | Answer::Failure(why) => Ok(JwtOutcome::refused(
+                "ignore",
+                reason_code::NOT_AUTHORIZED,
+                why,
+            )),
         }
     }
 }
@@ -424,7 +457,13 @@ impl Decision {
 
     #[getter]
     fn client_attrs(&self) -> BTreeMap<&str, &str> {
-        self.0.client.info.client_attrs.iter().map(|(k, v)| (&**k, &**v)).collect()
+        self.0
+            .client
+            .info
+            .client_attrs
+            .iter()
+            .map(|(k, v)| (&**k, &**v))
+            .collect()
     }
 
     #[getter]
@@ -439,7 +478,12 @@ impl Decision {
 
     #[getter]
     fn acl<'py>(&self, py: Python<'py>) -> PyResult<Option<Bound<'py, PyAny>>> {
-        self.0.client.preset.as_ref().map(|p| convert::from_json(py, p.raw())).transpose()
+        self.0
+            .client
+            .preset
+            .as_ref()
+            .map(|p| convert::from_json(py, p.raw()))
+            .transpose()
     }
 
     #[getter]
@@ -483,7 +527,11 @@ impl Verdict {
     }
 
     fn __repr__(&self) -> String {
-        format!("Verdict(result={:?}, decided_by={:?})", self.result(), self.decided_by())
+        format!(
+            "Verdict(result={:?}, decided_by={:?})",
+            self.result(),
+            self.decided_by()
+        )
     }
 }
 
@@ -504,8 +552,11 @@ impl Pipeline {
     }
 
     fn connect(&self, py: Python<'_>, client: &Client, at: Option<f64>) -> PyResult<Decision> {
-        let user_properties: Vec<(&str, &str)> =
-            client.user_properties.iter().map(|(k, v)| (k.as_str(), v.as_str())).collect();
+        let user_properties: Vec<(&str, &str)> = client
+            .user_properties
+            .iter()
+            .map(|(k, v)| (k.as_str(), v.as_str()))
+            .collect();
         let request = ConnectRequest {
             client_id: &client.info.client_id,
             username: client.info.username.as_deref(),
@@ -524,9 +575,10 @@ impl Pipeline {
         };
         match self.0.connect(&request, convert::time(at)?) {
             Progress::Decided(decision) => Ok(Decision(decision)),
-            Progress::External(_) => {
-                Err(error::other(py, &"the chain holds a stage that only a running broker can ask"))
-            }
+            Progress::External(_) => Err(error::other(
+                py,
+                &"the chain holds a stage that only a running broker can ask",
+            )),
         }
     }
 
@@ -539,10 +591,15 @@ impl Pipeline {
         retain: bool,
         at: Option<f64>,
     ) -> PyResult<Verdict> {
-        let request = Request { action: self::action(action, retain)?, qos, topic };
+        let request = Request {
+            action: self::action(action, retain)?,
+            qos,
+            topic,
+        };
         let client = &decision.0.client;
-        let (verdict, trace) = self.0.authorize_traced(client, &request, convert::time(at)?);
+        let (verdict, trace) = self
+            .0
+            .authorize_traced(client, &request, convert::time(at)?);
         Ok(Verdict { verdict, trace })
     }
 }
-

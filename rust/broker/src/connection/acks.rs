@@ -12,10 +12,10 @@ impl EventLoop {
         &mut self,
         slot: u32,
         session_slot: u32,
-        header: &FixedHeader,
+        header: FixedHeader,
         body: &[u8],
     ) -> Flow {
-        match Ack::decode(self.version_of(slot), header, body) {
+        match Ack::decode(self.version_of(slot), &header, body) {
             Ok(ack) => {
                 self.settle(session_slot, |window| window.on_puback(ack.packet_id.get()));
                 Flow::Continue
@@ -29,10 +29,10 @@ impl EventLoop {
         &mut self,
         slot: u32,
         session_slot: u32,
-        header: &FixedHeader,
+        header: FixedHeader,
         body: &[u8],
     ) -> Flow {
-        let ack = match Ack::decode(self.version_of(slot), header, body) {
+        let ack = match Ack::decode(self.version_of(slot), &header, body) {
             Ok(ack) => ack,
             Err(error) => return self.refuse_packet(slot, error.reason()),
         };
@@ -42,7 +42,12 @@ impl EventLoop {
         if known && !failed {
             self.send_pubrel(slot, id);
         } else if !known {
-            self.send_ack(slot, PacketType::PubRel, id, ReasonCode::PacketIdentifierNotFound);
+            self.send_ack(
+                slot,
+                PacketType::PubRel,
+                id,
+                ReasonCode::PacketIdentifierNotFound,
+            );
         }
         Flow::Continue
     }
@@ -52,12 +57,14 @@ impl EventLoop {
         &mut self,
         slot: u32,
         session_slot: u32,
-        header: &FixedHeader,
+        header: FixedHeader,
         body: &[u8],
     ) -> Flow {
-        match Ack::decode(self.version_of(slot), header, body) {
+        match Ack::decode(self.version_of(slot), &header, body) {
             Ok(ack) => {
-                self.settle(session_slot, |window| window.on_pubcomp(ack.packet_id.get()));
+                self.settle(session_slot, |window| {
+                    window.on_pubcomp(ack.packet_id.get())
+                });
                 Flow::Continue
             }
             Err(error) => self.refuse_packet(slot, error.reason()),
@@ -69,10 +76,10 @@ impl EventLoop {
         &mut self,
         slot: u32,
         session_slot: u32,
-        header: &FixedHeader,
+        header: FixedHeader,
         body: &[u8],
     ) -> Flow {
-        let rel = match Ack::decode(self.version_of(slot), header, body) {
+        let rel = match Ack::decode(self.version_of(slot), &header, body) {
             Ok(rel) => rel,
             Err(error) => return self.refuse_packet(slot, error.reason()),
         };
@@ -82,8 +89,11 @@ impl EventLoop {
             .get_mut(session_slot as usize)
             .and_then(|entry| entry.session.awaiting_rel.as_mut())
             .is_some_and(|waiting| waiting.remove(&id.get()));
-        let reason =
-            if known { ReasonCode::Success } else { ReasonCode::PacketIdentifierNotFound };
+        let reason = if known {
+            ReasonCode::Success
+        } else {
+            ReasonCode::PacketIdentifierNotFound
+        };
         self.send_ack(slot, PacketType::PubComp, id, reason);
         Flow::Continue
     }
@@ -99,7 +109,9 @@ impl EventLoop {
         session_slot: u32,
         apply: impl FnOnce(&mut crate::session::inflight::Inflight) -> bool,
     ) -> bool {
-        let Some(entry) = self.sessions.get_mut(session_slot as usize) else { return false };
+        let Some(entry) = self.sessions.get_mut(session_slot as usize) else {
+            return false;
+        };
         let session = &mut entry.session;
         let known = session.inflight.as_deref_mut().is_some_and(apply);
         if session.queue.is_some() {

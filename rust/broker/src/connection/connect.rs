@@ -50,15 +50,20 @@ struct Refused<'a> {
 
 impl EventLoop {
     /// The first packet.
-    pub(crate) fn on_connect(&mut self, slot: u32, header: &FixedHeader, body: &[u8]) -> Flow {
-        let connect = match Connect::decode(header, body) {
+    pub(crate) fn on_connect(&mut self, slot: u32, header: FixedHeader, body: &[u8]) -> Flow {
+        let connect = match Connect::decode(&header, body) {
             Ok(connect) => connect,
             Err(error) => return self.on_bad_connect(slot, &error),
         };
-        let Some(connection) = self.connections.get_mut(slot as usize) else { return Flow::Closed };
+        let Some(connection) = self.connections.get_mut(slot as usize) else {
+            return Flow::Closed;
+        };
         connection.version = connect.version;
         if connect.version == Version::V5 {
-            connection.max_packet_out = connect.properties.maximum_packet_size.map_or(u32::MAX, NonZeroU32::get);
+            connection.max_packet_out = connect
+                .properties
+                .maximum_packet_size
+                .map_or(u32::MAX, NonZeroU32::get);
         }
         let assigned_id;
         let client_id = if connect.client_id.is_empty() && may_assign(&connect) {
@@ -91,7 +96,9 @@ impl EventLoop {
         self.metrics().packets_malformed.add(1);
         let reason = error.reason();
         if reason == ReasonCode::UnsupportedProtocolVersion {
-            self.send(slot, |_, out| ConnAck::new(reason, false).encode(Version::V311, out));
+            self.send(slot, |_, out| {
+                ConnAck::new(reason, false).encode(Version::V311, out)
+            });
         }
         self.close(slot, Close::PeerGone);
         Flow::Closed
@@ -137,10 +144,19 @@ impl EventLoop {
             reason: reason.to_owned(),
             stage,
         };
-        let unknown = || refused(ReasonCode::UnspecifiedError, "broker".to_owned(), "internal");
+        let unknown = || {
+            refused(
+                ReasonCode::UnspecifiedError,
+                "broker".to_owned(),
+                "internal",
+            )
+        };
         let connection = self.connections.get(slot as usize).ok_or_else(unknown)?;
-        let listener =
-            self.shared.listeners.get(usize::from(connection.listener)).ok_or_else(unknown)?;
+        let listener = self
+            .shared
+            .listeners
+            .get(usize::from(connection.listener))
+            .ok_or_else(unknown)?;
         let user_properties: Vec<_> = connect.properties.user_properties.iter().collect();
         let request = ConnectRequest {
             client_id,
@@ -161,8 +177,8 @@ impl EventLoop {
         match self.pipeline.connect(&request, self.unix_now()) {
             Progress::Decided(decision) if decision.is_allowed() => Ok(decision),
             Progress::Decided(decision) => {
-                let code = ReasonCode::from_u8(decision.reason_code)
-                    .unwrap_or(ReasonCode::NotAuthorized);
+                let code =
+                    ReasonCode::from_u8(decision.reason_code).unwrap_or(ReasonCode::NotAuthorized);
                 let stage = decision.decided_by.to_string();
                 Err(refused(code, stage, decision.reason.unwrap_or("denied")))
             }
@@ -215,8 +231,13 @@ impl EventLoop {
     /// Refuse with CONNACK and close (section 3.2.2.2); one line for the log.
     fn refuse_connect(&mut self, slot: u32, refused: &Refused<'_>) -> Flow {
         self.metrics().client_refused.add(1);
-        self.send(slot, |version, out| ConnAck::new(refused.reason_code, false).encode(version, out));
-        let peer = self.connections.get(slot as usize).map(|c| (c.peer, c.listener));
+        self.send(slot, |version, out| {
+            ConnAck::new(refused.reason_code, false).encode(version, out)
+        });
+        let peer = self
+            .connections
+            .get(slot as usize)
+            .map(|c| (c.peer, c.listener));
         self.report(Refusal {
             action: "connect",
             client_id: refused.client_id.into(),
@@ -264,7 +285,12 @@ impl EventLoop {
         if let Some(old) = existing
             && let Some(old_slot) = self.session_mut(old).and_then(|s| s.connection)
         {
-            self.close(old_slot, Close::TakenOver { for_good: accepted.clean_start });
+            self.close(
+                old_slot,
+                Close::TakenOver {
+                    for_good: accepted.clean_start,
+                },
+            );
         }
         let resumed = match existing {
             Some(old) if accepted.clean_start => {
@@ -280,7 +306,11 @@ impl EventLoop {
             let generation = self.next_generation();
             let session = Session::new(Arc::clone(&accepted.client));
             let slot = self.insert_session(generation, session);
-            let reference = SessionRef { loop_index: self.index, slot, generation };
+            let reference = SessionRef {
+                loop_index: self.index,
+                slot,
+                generation,
+            };
             if let Err(owner) = self.shared.registry.claim(&client_id, reference) {
                 // Another loop was quicker.
                 self.sessions.try_remove(slot as usize);
@@ -297,21 +327,36 @@ impl EventLoop {
 
     /// Bind connection and session together and say so.
     fn go_online(&mut self, slot: u32, reference: SessionRef, accepted: Accepted, present: bool) {
-        let window = accepted.receive_maximum.min(self.shared.config.mqtt.max_inflight);
+        let window = accepted
+            .receive_maximum
+            .min(self.shared.config.mqtt.max_inflight);
         let expire_at = accepted.client.expire_at;
         let client_id = Arc::clone(&accepted.client.info.client_id);
-        let Some(session) = self.session_mut(reference) else { return };
+        let Some(session) = self.session_mut(reference) else {
+            return;
+        };
         session.client = Arc::clone(&accepted.client);
         session.connection = Some(slot);
         session.expiry_interval = accepted.expiry_interval;
         session.window = window;
         session.has_timer |= expire_at.is_some();
-        let keep_alive = self.shared.config.mqtt.server_keepalive.unwrap_or(accepted.keep_alive);
+        let keep_alive = self
+            .shared
+            .config
+            .mqtt
+            .server_keepalive
+            .unwrap_or(accepted.keep_alive);
         let patience = f64::from(keep_alive) * self.shared.config.mqtt.keepalive_multiplier;
         let now = self.now;
-        let Some(connection) = self.connections.get_mut(slot as usize) else { return };
+        let Some(connection) = self.connections.get_mut(slot as usize) else {
+            return;
+        };
         connection.phase = Phase::Online(reference.slot);
-        #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "65,535 x 65,535 at most")]
+        #[allow(
+            clippy::cast_possible_truncation,
+            clippy::cast_sign_loss,
+            reason = "65,535 x 65,535 at most"
+        )]
         {
             connection.patience = patience.ceil() as u32;
         }
@@ -347,8 +392,7 @@ impl EventLoop {
                 if accepted.expiry_interval != accepted.expiry_requested {
                     properties.session_expiry_interval = Some(accepted.expiry_interval);
                 }
-                properties.receive_maximum =
-                    mqtt.max_awaiting_rel.and_then(NonZeroU16::new);
+                properties.receive_maximum = mqtt.max_awaiting_rel.and_then(NonZeroU16::new);
                 if mqtt.max_qos_allowed < QoS::ExactlyOnce.as_u8() {
                     properties.maximum_qos = QoS::from_u8(mqtt.max_qos_allowed);
                 }

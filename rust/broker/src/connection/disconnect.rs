@@ -47,10 +47,10 @@ impl EventLoop {
         &mut self,
         slot: u32,
         session_slot: u32,
-        header: &FixedHeader,
+        header: FixedHeader,
         body: &[u8],
     ) -> Flow {
-        let disconnect = match Disconnect::decode(self.version_of(slot), header, body) {
+        let disconnect = match Disconnect::decode(self.version_of(slot), &header, body) {
             Ok(disconnect) => disconnect,
             Err(error) => return self.refuse_packet(slot, error.reason()),
         };
@@ -60,7 +60,12 @@ impl EventLoop {
         if let Some(interval) = disconnect.properties.session_expiry_interval
             && let Some(entry) = self.sessions.get_mut(session_slot as usize)
         {
-            let cap = self.shared.config.mqtt.max_session_expiry_interval.unwrap_or(NEVER);
+            let cap = self
+                .shared
+                .config
+                .mqtt
+                .max_session_expiry_interval
+                .unwrap_or(NEVER);
             if entry.session.expiry_interval == 0 && interval != 0 {
                 // A session that ends with its connection cannot be prolonged [MQTT-3.1.2-23].
                 return self.refuse_packet(slot, ReasonCode::ProtocolError);
@@ -86,7 +91,9 @@ impl EventLoop {
 
     /// End a connection: say why, write what is left, close, and see to its session.
     pub(crate) fn close(&mut self, slot: u32, cause: Close) {
-        let Some(mut connection) = self.connections.try_remove(slot as usize) else { return };
+        let Some(mut connection) = self.connections.try_remove(slot as usize) else {
+            return;
+        };
         if let (Some(reason), Version::V5, Phase::Online(_)) =
             (cause.reason(), connection.version, connection.phase)
         {
@@ -116,7 +123,9 @@ impl EventLoop {
 
     /// What a session does when its connection is gone (section 4.1).
     fn go_offline(&mut self, reference: SessionRef, cause: Close) {
-        let Some(session) = self.session_mut(reference) else { return };
+        let Some(session) = self.session_mut(reference) else {
+            return;
+        };
         session.connection = None;
         session.offline_epoch = session.offline_epoch.wrapping_add(1);
         let for_good = match cause {
@@ -147,9 +156,10 @@ impl EventLoop {
 
     /// Tell the control plane which timers an offline session needs.
     fn report_closed(&mut self, reference: SessionRef) {
-        let Some(session) = self.session_mut(reference) else { return };
-        let expiry_interval =
-            (session.expiry_interval != NEVER).then_some(session.expiry_interval);
+        let Some(session) = self.session_mut(reference) else {
+            return;
+        };
+        let expiry_interval = (session.expiry_interval != NEVER).then_some(session.expiry_interval);
         let will_delay = session.will.as_ref().map(|will| will.delay);
         session.has_timer = true;
         let event = Event::SessionClosed {
@@ -164,7 +174,9 @@ impl EventLoop {
 
     /// A session is over: forget it and all that belongs to it.
     pub(crate) fn end_session(&mut self, reference: SessionRef) {
-        let Some(session) = self.session_mut(reference) else { return };
+        let Some(session) = self.session_mut(reference) else {
+            return;
+        };
         if let Some(slot) = session.connection {
             self.close(slot, Close::TakenOver { for_good: true });
             return; // closing ends the session
@@ -174,12 +186,22 @@ impl EventLoop {
             let client = Arc::clone(&session.client);
             self.publish_will(reference, &client, &will, self.unix_now());
         }
-        let Some(entry) = self.sessions.try_remove(reference.slot as usize) else { return };
-        let Session { client, subscriptions, has_timer, offline_epoch, .. } = entry.session;
+        let Some(entry) = self.sessions.try_remove(reference.slot as usize) else {
+            return;
+        };
+        let Session {
+            client,
+            subscriptions,
+            has_timer,
+            offline_epoch,
+            ..
+        } = entry.session;
         for filter in subscriptions.keys() {
             self.shared.router.unsubscribe(filter, reference);
         }
-        self.shared.registry.release(&client.info.client_id, reference);
+        self.shared
+            .registry
+            .release(&client.info.client_id, reference);
         if has_timer {
             self.shared.events.push(Event::SessionClosed {
                 session: reference,
@@ -191,4 +213,3 @@ impl EventLoop {
         }
     }
 }
-

@@ -108,8 +108,12 @@ impl Connection {
 
 impl EventLoop {
     /// Handle one packet. The file that holds the handler is named after the packet.
-    pub(crate) fn on_packet(&mut self, slot: u32, header: &FixedHeader, body: &[u8]) -> Flow {
-        let Some(connection) = self.connections.get(slot as usize) else { return Flow::Closed };
+    pub(crate) fn on_packet(&mut self, slot: u32, header: FixedHeader, body: &[u8]) -> Flow {
+        let now = self.now;
+        let Some(connection) = self.connections.get_mut(slot as usize) else {
+            return Flow::Closed;
+        };
+        connection.last_packet = now;
         let session = match connection.phase {
             Phase::Online(session) => session,
             Phase::AwaitVerdict => return Flow::Park,
@@ -141,9 +145,9 @@ impl EventLoop {
     }
 
     /// PINGREQ (section 3.12).
-    fn on_pingreq(&mut self, slot: u32, header: &FixedHeader, body: &[u8]) -> Flow {
+    fn on_pingreq(&mut self, slot: u32, header: FixedHeader, body: &[u8]) -> Flow {
         let version = self.version_of(slot);
-        if let Err(error) = vallum_mqtt::packet::Packet::decode(version, header, body) {
+        if let Err(error) = vallum_mqtt::packet::Packet::decode(version, &header, body) {
             return self.refuse_packet(slot, error.reason());
         }
         self.send(slot, |_, out| {

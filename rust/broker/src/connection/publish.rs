@@ -28,12 +28,14 @@ impl EventLoop {
         &mut self,
         slot: u32,
         session_slot: u32,
-        header: &FixedHeader,
+        header: FixedHeader,
         body: &[u8],
     ) -> Flow {
-        let Some(connection) = self.connections.get(slot as usize) else { return Flow::Closed };
+        let Some(connection) = self.connections.get(slot as usize) else {
+            return Flow::Closed;
+        };
         let version = connection.version;
-        let publish = match Publish::decode(version, header, body) {
+        let publish = match Publish::decode(version, &header, body) {
             Ok(publish) => publish,
             Err(error) => return self.refuse_packet(slot, error.reason()),
         };
@@ -53,7 +55,9 @@ impl EventLoop {
                 Err(reason) => return self.refuse_packet(slot, reason),
             },
         };
-        let Some(reference) = self.session_ref(session_slot) else { return Flow::Closed };
+        let Some(reference) = self.session_ref(session_slot) else {
+            return Flow::Closed;
+        };
         if let Err(flow) = self.permit_publish(slot, reference, &publish, topic) {
             return flow;
         }
@@ -63,8 +67,13 @@ impl EventLoop {
             return flow;
         }
         let properties = publish.properties.forwardable();
-        let mut outgoing =
-            Outgoing::new(topic, &properties, publish.payload, publish.qos, publish.retain);
+        let mut outgoing = Outgoing::new(
+            topic,
+            &properties,
+            publish.payload,
+            publish.qos,
+            publish.retain,
+        );
         outgoing.publisher = Some(reference);
         outgoing.expires_at = self.expiry_of(publish.properties.message_expiry_interval());
         let matched = self.publish(&mut outgoing);
@@ -85,7 +94,9 @@ impl EventLoop {
             return Err(Flow::Closed);
         };
         let request = Request {
-            action: Action::Publish { retain: publish.retain },
+            action: Action::Publish {
+                retain: publish.retain,
+            },
             qos: publish.qos.as_u8(),
             topic,
         };
@@ -135,11 +146,23 @@ impl EventLoop {
             .and_then(|c| c.v5.as_mut())
             .ok_or(ReasonCode::ProtocolError)?;
         if topic.is_empty() {
-            return state.aliases.get(&alias).cloned().map(Some).ok_or(ReasonCode::ProtocolError);
+            return state
+                .aliases
+                .get(&alias)
+                .cloned()
+                .map(Some)
+                .ok_or(ReasonCode::ProtocolError);
         }
-        let old = state.aliases.insert(alias, topic.into()).map_or(0, |old| old.len());
+        let old = state
+            .aliases
+            .insert(alias, topic.into())
+            .map_or(0, |old| old.len());
         state.alias_bytes = state.alias_bytes + topic.len() - old;
-        if state.alias_bytes > MAX_ALIAS_BYTES { Err(ReasonCode::QuotaExceeded) } else { Ok(None) }
+        if state.alias_bytes > MAX_ALIAS_BYTES {
+            Err(ReasonCode::QuotaExceeded)
+        } else {
+            Ok(None)
+        }
     }
 
     /// Note the identifier of a `QoS` 2 message; `Some` if the packet is dealt with already.
@@ -149,7 +172,12 @@ impl EventLoop {
         session_slot: u32,
         packet_id: Option<NonZeroU16>,
     ) -> Option<Flow> {
-        let limit = self.shared.config.mqtt.max_awaiting_rel.map_or(usize::MAX, usize::from);
+        let limit = self
+            .shared
+            .config
+            .mqtt
+            .max_awaiting_rel
+            .map_or(usize::MAX, usize::from);
         let packet_id = packet_id?;
         let id = packet_id.get();
         let entry = self.sessions.get_mut(session_slot as usize)?;
@@ -169,8 +197,11 @@ impl EventLoop {
     /// PUBACK or PUBREC of a message that was passed on.
     fn acknowledge(&mut self, slot: u32, qos: QoS, packet_id: Option<NonZeroU16>, matched: usize) {
         let Some(id) = packet_id else { return };
-        let reason =
-            if matched == 0 { ReasonCode::NoMatchingSubscribers } else { ReasonCode::Success };
+        let reason = if matched == 0 {
+            ReasonCode::NoMatchingSubscribers
+        } else {
+            ReasonCode::Success
+        };
         self.acknowledge_with(slot, qos, id, reason);
     }
 
@@ -196,7 +227,9 @@ impl EventLoop {
         id: NonZeroU16,
         reason: ReasonCode,
     ) {
-        self.send(slot, |version, out| Ack::new(id, reason).encode(packet_type, version, out));
+        self.send(slot, |version, out| {
+            Ack::new(id, reason).encode(packet_type, version, out)
+        });
     }
 
     /// Whether `authorization.deny_action` ends the connection.
@@ -232,7 +265,9 @@ impl EventLoop {
         at: std::time::Duration,
     ) {
         let request = Request {
-            action: Action::Publish { retain: will.retain },
+            action: Action::Publish {
+                retain: will.retain,
+            },
             qos: will.qos.as_u8(),
             topic: &will.topic,
         };
@@ -242,8 +277,13 @@ impl EventLoop {
             self.report_denied(u32::MAX, "will", client, &verdict, &will.topic);
             return;
         }
-        let mut outgoing =
-            Outgoing::new(&will.topic, &will.properties, &will.payload, will.qos, will.retain);
+        let mut outgoing = Outgoing::new(
+            &will.topic,
+            &will.properties,
+            &will.payload,
+            will.qos,
+            will.retain,
+        );
         outgoing.publisher = Some(publisher);
         outgoing.expires_at = self.expiry_of(will.message_expiry);
         self.publish(&mut outgoing);
@@ -282,6 +322,8 @@ impl EventLoop {
 
     /// The protocol version of a connection.
     pub(crate) fn version_of(&self, slot: u32) -> Version {
-        self.connections.get(slot as usize).map_or(Version::V311, |c| c.version)
+        self.connections
+            .get(slot as usize)
+            .map_or(Version::V311, |c| c.version)
     }
 }

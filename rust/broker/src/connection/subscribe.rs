@@ -41,16 +41,21 @@ impl EventLoop {
         &mut self,
         slot: u32,
         session_slot: u32,
-        header: &FixedHeader,
+        header: FixedHeader,
         body: &[u8],
     ) -> Flow {
         let version = self.version_of(slot);
-        let subscribe = match Subscribe::decode(version, header, body) {
+        let subscribe = match Subscribe::decode(version, &header, body) {
             Ok(subscribe) => subscribe,
             Err(error) => return self.refuse_packet(slot, error.reason()),
         };
-        let Some(reference) = self.session_ref(session_slot) else { return Flow::Closed };
-        let id = subscribe.properties.subscription_identifier.map_or(0, NonZeroU32::get);
+        let Some(reference) = self.session_ref(session_slot) else {
+            return Flow::Closed;
+        };
+        let id = subscribe
+            .properties
+            .subscription_identifier
+            .map_or(0, NonZeroU32::get);
         let mut codes = Vec::new();
         let mut replays = Vec::new();
         for entry in subscribe.subscriptions.iter() {
@@ -69,7 +74,9 @@ impl EventLoop {
             }
         }
         let packet_id = subscribe.packet_id;
-        self.send(slot, |version, out| SubAck::write(version, packet_id, &codes, out));
+        self.send(slot, |version, out| {
+            SubAck::write(version, packet_id, &codes, out)
+        });
         self.replays.extend(replays);
         Flow::Continue
     }
@@ -81,15 +88,18 @@ impl EventLoop {
         entry: &Subscription<'_>,
         id: u32,
     ) -> Result<Granted, ReasonCode> {
-        let filter = TopicFilter::parse(entry.filter)
-            .map_err(|_| ReasonCode::TopicFilterInvalid)?;
+        let filter =
+            TopicFilter::parse(entry.filter).map_err(|_| ReasonCode::TopicFilterInvalid)?;
         let scope = FilterScope::parse(entry.filter).map_err(|_| ReasonCode::TopicFilterInvalid)?;
         let client = self
             .session_mut(reference)
             .map(|session| session.client.clone())
             .ok_or(ReasonCode::UnspecifiedError)?;
-        let request =
-            Request { action: Action::Subscribe, qos: entry.qos.as_u8(), topic: entry.filter };
+        let request = Request {
+            action: Action::Subscribe,
+            qos: entry.qos.as_u8(),
+            topic: entry.filter,
+        };
         let verdict = self.pipeline.authorize(&client, &request, self.unix_now());
         if !verdict.allow {
             self.metrics().subscribe_denied.add(1);
@@ -113,19 +123,25 @@ impl EventLoop {
         let no_local =
             entry.no_local || (mqtt.ignore_loop_deliver && self.version_of(slot) != Version::V5);
         let options = SubscriptionOptions {
-            qos: entry.qos.min(QoS::from_u8(mqtt.max_qos_allowed).unwrap_or(QoS::ExactlyOnce)),
+            qos: entry
+                .qos
+                .min(QoS::from_u8(mqtt.max_qos_allowed).unwrap_or(QoS::ExactlyOnce)),
             no_local,
             retain_as_published: entry.retain_as_published,
             id,
         };
         let limit = mqtt.max_subscriptions.unwrap_or(usize::MAX);
-        let session = self.session_mut(reference).ok_or(ReasonCode::UnspecifiedError)?;
+        let session = self
+            .session_mut(reference)
+            .ok_or(ReasonCode::UnspecifiedError)?;
         let known = session.subscriptions.contains_key(entry.filter);
         if !known && session.subscriptions.len() >= limit {
             return Err(ReasonCode::QuotaExceeded);
         }
         session.subscriptions.insert(entry.filter.into(), options);
-        self.shared.router.subscribe(entry.filter, reference, options);
+        self.shared
+            .router
+            .subscribe(entry.filter, reference, options);
         let replay = match entry.retain_handling {
             RetainHandling::OnSubscribe => true,
             RetainHandling::IfNew => !known,
@@ -139,15 +155,17 @@ impl EventLoop {
         &mut self,
         slot: u32,
         session_slot: u32,
-        header: &FixedHeader,
+        header: FixedHeader,
         body: &[u8],
     ) -> Flow {
         let version = self.version_of(slot);
-        let unsubscribe = match Unsubscribe::decode(version, header, body) {
+        let unsubscribe = match Unsubscribe::decode(version, &header, body) {
             Ok(unsubscribe) => unsubscribe,
             Err(error) => return self.refuse_packet(slot, error.reason()),
         };
-        let Some(reference) = self.session_ref(session_slot) else { return Flow::Closed };
+        let Some(reference) = self.session_ref(session_slot) else {
+            return Flow::Closed;
+        };
         let mut codes = Vec::new();
         for filter in unsubscribe.filters.iter() {
             let known = self
@@ -156,12 +174,17 @@ impl EventLoop {
             if known {
                 self.shared.router.unsubscribe(filter, reference);
             }
-            let code =
-                if known { ReasonCode::Success } else { ReasonCode::NoSubscriptionExisted };
+            let code = if known {
+                ReasonCode::Success
+            } else {
+                ReasonCode::NoSubscriptionExisted
+            };
             codes.push(code);
         }
         let packet_id = unsubscribe.packet_id;
-        self.send(slot, |version, out| UnsubAck::write(version, packet_id, &codes, out));
+        self.send(slot, |version, out| {
+            UnsubAck::write(version, packet_id, &codes, out)
+        });
         Flow::Continue
     }
 }

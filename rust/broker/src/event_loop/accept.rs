@@ -14,7 +14,9 @@ impl EventLoop {
     /// Accept what waits at listener `n` of this loop and spread it over the loops.
     pub(super) fn accept(&mut self, n: usize) {
         for _ in 0..ACCEPT_SLICE {
-            let Some((info_index, listener)) = self.listeners.get(n) else { return };
+            let Some((info_index, listener)) = self.listeners.get(n) else {
+                return;
+            };
             let info_index = *info_index;
             let (stream, peer) = match listener.accept() {
                 Ok(accepted) => accepted,
@@ -23,7 +25,9 @@ impl EventLoop {
                 Err(e) if e.kind() == io::ErrorKind::ConnectionAborted => continue,
                 Err(_) => break,
             };
-            let Some(info) = self.shared.listeners.get(usize::from(info_index)) else { return };
+            let Some(info) = self.shared.listeners.get(usize::from(info_index)) else {
+                return;
+            };
             if info.connections.fetch_add(1, Ordering::Relaxed) >= info.max_connections {
                 info.connections.fetch_sub(1, Ordering::Relaxed);
                 self.metrics().connections_refused.add(1);
@@ -42,7 +46,10 @@ impl EventLoop {
         // The listener is edge-triggered and more may wait: arm it anew, so that the next turn sees it.
         if let Some((_, listener)) = self.listeners.get_mut(n) {
             let token = Token(super::FIRST_LISTENER + n);
-            let _ = self.poll.registry().reregister(listener, token, Interest::READABLE);
+            let _ = self
+                .poll
+                .registry()
+                .reregister(listener, token, Interest::READABLE);
         }
     }
 
@@ -55,7 +62,10 @@ impl EventLoop {
         // Interest in writing is added only when a socket takes no more: a fresh one would report at
         // once that it is writable, and cost a turn.
         let registry = self.poll.registry();
-        if registry.register(&mut connection.stream, Token(slot), Interest::READABLE).is_err() {
+        if registry
+            .register(&mut connection.stream, Token(slot), Interest::READABLE)
+            .is_err()
+        {
             self.forget_listener_slot(connection.listener);
             return None;
         }
@@ -64,7 +74,10 @@ impl EventLoop {
         #[allow(clippy::cast_possible_truncation, reason = "at most 2^32 descriptors")]
         let slot = slot as u32;
         if let Some(idle_timeout) = self.shared.config.mqtt.idle_timeout_ms {
-            self.watch(self.now.saturating_add(seconds_up(idle_timeout)), (slot, generation));
+            self.watch(
+                self.now.saturating_add(seconds_up(idle_timeout)),
+                (slot, generation),
+            );
         }
         Some(slot)
     }

@@ -13,7 +13,9 @@ use crate::{
 impl EventLoop {
     /// Do everything that was asked.
     pub(super) fn empty_inbox(&mut self) {
-        let Some(inbox) = self.shared.inboxes.get(usize::from(self.index)) else { return };
+        let Some(inbox) = self.shared.inboxes.get(usize::from(self.index)) else {
+            return;
+        };
         for item in inbox.take() {
             match item {
                 Inbound::Accepted(connection) => {
@@ -30,15 +32,22 @@ impl EventLoop {
                     }
                     self.recycle(outgoing);
                 }
-                Inbound::Command(command) => self.obey(command),
+                Inbound::Command(command) => self.obey(&command),
             }
         }
     }
 
     /// Send a connection and its accepted CONNECT to the loop that owns the session.
     pub(super) fn hand_over(&mut self, slot: u32, loop_index: u16, accepted: Accepted) {
-        let Some(mut connection) = self.connections.try_remove(slot as usize) else { return };
-        if self.poll.registry().deregister(&mut connection.stream).is_err() {
+        let Some(mut connection) = self.connections.try_remove(slot as usize) else {
+            return;
+        };
+        if self
+            .poll
+            .registry()
+            .deregister(&mut connection.stream)
+            .is_err()
+        {
             self.forget_listener_slot(connection.listener);
             return;
         }
@@ -50,7 +59,9 @@ impl EventLoop {
     }
 
     fn take_over_connection(&mut self, connection: Connection, accepted: Accepted) {
-        let Some(slot) = self.adopt(connection) else { return };
+        let Some(slot) = self.adopt(connection) else {
+            return;
+        };
         match self.attach(slot, accepted) {
             super::input::Flow::HandOver(loop_index, accepted) => {
                 self.hand_over(slot, loop_index, *accepted);
@@ -62,24 +73,33 @@ impl EventLoop {
         }
     }
 
-    fn obey(&mut self, command: Command) {
-        match command {
+    fn obey(&mut self, command: &Command) {
+        match *command {
             Command::ExpireCredentials { session, expire_at } => {
-                let Some(found) = self.session_mut(session) else { return };
+                let Some(found) = self.session_mut(session) else {
+                    return;
+                };
                 if found.client.expire_at == Some(expire_at)
                     && let Some(slot) = found.connection
                 {
                     self.close(slot, Close::CredentialsExpired);
                 }
             }
-            Command::EndSession { session, offline_epoch } => {
-                if self.session_mut(session).is_some_and(|s| {
-                    s.connection.is_none() && s.offline_epoch == offline_epoch
-                }) {
+            Command::EndSession {
+                session,
+                offline_epoch,
+            } => {
+                if self
+                    .session_mut(session)
+                    .is_some_and(|s| s.connection.is_none() && s.offline_epoch == offline_epoch)
+                {
                     self.end_session(session);
                 }
             }
-            Command::PublishWill { session, offline_epoch } => {
+            Command::PublishWill {
+                session,
+                offline_epoch,
+            } => {
                 let will = self
                     .session_mut(session)
                     .filter(|s| s.connection.is_none() && s.offline_epoch == offline_epoch)
@@ -88,7 +108,10 @@ impl EventLoop {
                     self.publish_will(session, &client, &will, self.unix_now());
                 }
             }
-            Command::Disconnect { session, reason_code } => {
+            Command::Disconnect {
+                session,
+                reason_code,
+            } => {
                 if let Some(slot) = self.session_mut(session).and_then(|s| s.connection) {
                     let reason = ReasonCode::from_u8(reason_code)
                         .unwrap_or(ReasonCode::AdministrativeAction);
@@ -97,7 +120,10 @@ impl EventLoop {
             }
             Command::Stop => {
                 let slots: Vec<usize> = self.connections.iter().map(|(slot, _)| slot).collect();
-                for slot in slots.into_iter().filter_map(|slot| u32::try_from(slot).ok()) {
+                for slot in slots
+                    .into_iter()
+                    .filter_map(|slot| u32::try_from(slot).ok())
+                {
                     self.close(slot, Close::Server(ReasonCode::ServerShuttingDown));
                 }
                 self.stopping = true;

@@ -4,7 +4,10 @@
 //! handled in place, without a copy. Only the beginning of an incomplete packet is kept with the
 //! connection, as it arrives: never memory for a length that was merely announced.
 
-use std::{io::{self, Read}, mem};
+use std::{
+    io::{self, Read},
+    mem,
+};
 
 use mio::event::Event;
 use vallum_mqtt::packet::{FixedHeader, ReasonCode};
@@ -31,7 +34,9 @@ pub(crate) enum Flow {
 impl EventLoop {
     /// A socket has something to say.
     pub(super) fn on_socket(&mut self, slot: usize, event: &Event) {
-        let Ok(slot) = u32::try_from(slot) else { return };
+        let Ok(slot) = u32::try_from(slot) else {
+            return;
+        };
         if event.is_writable()
             && let Some(connection) = self.connections.get_mut(slot as usize)
             && connection.out.blocked
@@ -47,7 +52,9 @@ impl EventLoop {
     /// Read on where the last read filled the buffer.
     pub(super) fn read_again(&mut self) {
         for _ in 0..self.ready.len().min(READ_SLICE) {
-            let Some((slot, generation)) = self.ready.pop_front() else { return };
+            let Some((slot, generation)) = self.ready.pop_front() else {
+                return;
+            };
             if let Some(connection) = self.connections.get_mut(slot as usize)
                 && connection.generation == generation
             {
@@ -69,7 +76,9 @@ impl EventLoop {
 
     /// One read. `ending` says the peer closed its side, so a short read has brought the last bytes.
     fn read(&mut self, slot: u32, ending: bool) {
-        let Some(connection) = self.connections.get_mut(slot as usize) else { return };
+        let Some(connection) = self.connections.get_mut(slot as usize) else {
+            return;
+        };
         if connection.phase == Phase::AwaitVerdict {
             return; // resumed by the verdict
         }
@@ -79,7 +88,6 @@ impl EventLoop {
             Ok(0) => self.close(slot, Close::PeerGone),
             Ok(n) => {
                 let full = n == buffer.len();
-                connection.last_packet = self.now;
                 self.metrics().bytes_received.add(n as u64);
                 let alive = self.take_in(slot, buffer.get(..n).unwrap_or_default());
                 if alive && full {
@@ -101,7 +109,9 @@ impl EventLoop {
 
     /// Handle `data` after what the connection had left; `false` if the connection is gone.
     fn take_in(&mut self, slot: u32, data: &[u8]) -> bool {
-        let Some(connection) = self.connections.get_mut(slot as usize) else { return false };
+        let Some(connection) = self.connections.get_mut(slot as usize) else {
+            return false;
+        };
         if connection.tail.is_empty() {
             return self.handle(slot, data);
         }
@@ -111,7 +121,9 @@ impl EventLoop {
 
     /// Handle what the connection had left, once it can be complete.
     pub(crate) fn handle_tail(&mut self, slot: u32) -> bool {
-        let Some(connection) = self.connections.get_mut(slot as usize) else { return false };
+        let Some(connection) = self.connections.get_mut(slot as usize) else {
+            return false;
+        };
         if connection.tail.len() < connection.needed || connection.tail.is_empty() {
             return true;
         }
@@ -143,7 +155,7 @@ impl EventLoop {
             };
             let body = frame.get(header_bytes..).unwrap_or_default();
             self.metrics().packets_received.add(1);
-            match self.on_packet(slot, &header, body) {
+            match self.on_packet(slot, header, body) {
                 Flow::Continue => rest = after,
                 Flow::Closed => return false,
                 Flow::Park => {

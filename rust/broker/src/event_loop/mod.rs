@@ -147,7 +147,10 @@ impl EventLoop {
         let shared = Arc::clone(&self.shared);
         let index = self.index;
         if let Err(error) = self.run() {
-            shared.events.push(Event::LoopFailed { index, error: error.to_string() });
+            shared.events.push(Event::LoopFailed {
+                index,
+                error: error.to_string(),
+            });
         }
     }
 
@@ -194,12 +197,17 @@ impl EventLoop {
 
     /// Ask to be told when a socket that was full takes more; from then on for good.
     fn watch_writes(&mut self, slot: u32) {
-        let Some(connection) = self.connections.get_mut(slot as usize) else { return };
+        let Some(connection) = self.connections.get_mut(slot as usize) else {
+            return;
+        };
         if !connection.watches_write {
             connection.watches_write = true;
             let both = mio::Interest::READABLE | mio::Interest::WRITABLE;
             let registry = self.poll.registry();
-            if registry.reregister(&mut connection.stream, Token(slot as usize), both).is_err() {
+            if registry
+                .reregister(&mut connection.stream, Token(slot as usize), both)
+                .is_err()
+            {
                 self.close(slot, Close::PeerGone);
             }
         }
@@ -217,7 +225,10 @@ impl EventLoop {
     }
 
     /// This loop's counters.
-    #[allow(clippy::indexing_slicing, reason = "one set of counters a loop, made together")]
+    #[allow(
+        clippy::indexing_slicing,
+        reason = "one set of counters a loop, made together"
+    )]
     pub(crate) fn metrics(&self) -> &Metrics {
         &self.shared.metrics[usize::from(self.index)]
     }
@@ -243,15 +254,25 @@ impl EventLoop {
     }
 
     /// Put a session into the table; gives its slot.
-    #[allow(clippy::cast_possible_truncation, reason = "2^32 sessions do not fit into memory")]
+    #[allow(
+        clippy::cast_possible_truncation,
+        reason = "2^32 sessions do not fit into memory"
+    )]
     pub(crate) fn insert_session(&mut self, generation: u32, session: Session) -> u32 {
-        self.sessions.insert(SessionEntry { generation, session }) as u32
+        self.sessions.insert(SessionEntry {
+            generation,
+            session,
+        }) as u32
     }
 
     /// The reference of the session in `slot`.
     pub(crate) fn session_ref(&self, slot: u32) -> Option<SessionRef> {
         let entry = self.sessions.get(slot as usize)?;
-        Some(SessionRef { loop_index: self.index, slot, generation: entry.generation })
+        Some(SessionRef {
+            loop_index: self.index,
+            slot,
+            generation: entry.generation,
+        })
     }
 
     /// Post what the turn collected for other loops.

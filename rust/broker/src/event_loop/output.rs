@@ -124,12 +124,11 @@ fn patch_packet_id(bytes: &mut [u8], at: usize, id: NonZeroU16) {
 /// does not fit the encoding (only its properties could grow that far) is left out whole.
 fn encode(parts: &PublishParts<'_>, out: &mut Vec<u8>) -> usize {
     let before = out.len();
-    match parts.encode(out) {
-        Ok(layout) => layout.packet_id_at.unwrap_or(0),
-        Err(_) => {
-            out.truncate(before);
-            0
-        }
+    if let Ok(layout) = parts.encode(out) {
+        layout.packet_id_at.unwrap_or(0)
+    } else {
+        out.truncate(before);
+        0
     }
 }
 
@@ -197,9 +196,15 @@ impl EventLoop {
             return;
         }
         let upgrade = self.shared.config.mqtt.upgrade_qos;
-        let qos = if upgrade { outgoing.qos.max(options.qos) } else { outgoing.qos.min(options.qos) };
+        let qos = if upgrade {
+            outgoing.qos.max(options.qos)
+        } else {
+            outgoing.qos.min(options.qos)
+        };
         let retain = outgoing.retain && options.retain_as_published;
-        let Some(session) = self.session_mut(to) else { return };
+        let Some(session) = self.session_mut(to) else {
+            return;
+        };
         let Some(slot) = session.connection else {
             self.queue_delivery(to, options, qos, retain, outgoing);
             return;
@@ -216,7 +221,9 @@ impl EventLoop {
                 retain,
                 subscription_id: options.id,
             };
-            let Some(session) = self.session_mut(to) else { return };
+            let Some(session) = self.session_mut(to) else {
+                return;
+            };
             let id = session.inflight_mut().push(delivery);
             self.write_delivery(slot, options, qos, retain, outgoing, Some(id));
         } else {
@@ -245,9 +252,15 @@ impl EventLoop {
             return;
         }
         let limit = mqtt.max_mqueue_len;
-        let delivery =
-            Delivery { message: outgoing.keep(), qos, retain, subscription_id: options.id };
-        let Some(session) = self.session_mut(to) else { return };
+        let delivery = Delivery {
+            message: outgoing.keep(),
+            qos,
+            retain,
+            subscription_id: options.id,
+        };
+        let Some(session) = self.session_mut(to) else {
+            return;
+        };
         if session.queue_mut().push(delivery, limit).is_some() {
             self.metrics().dropped_queue_full.add(1);
         }
@@ -265,7 +278,9 @@ impl EventLoop {
     ) {
         let limit = self.shared.config.mqtt.max_outbox_bytes;
         let now = self.now;
-        let Some(connection) = self.connections.get_mut(slot as usize) else { return };
+        let Some(connection) = self.connections.get_mut(slot as usize) else {
+            return;
+        };
         if id.is_none() && connection.out.len() >= limit {
             self.metrics().dropped_slow.add(1);
             return;
@@ -284,7 +299,11 @@ impl EventLoop {
             encode(&parts, out);
         } else {
             let encoded = &mut outgoing.encoded;
-            let span = encoded.spans.get(kind(version, qos, retain)).copied().flatten();
+            let span = encoded
+                .spans
+                .get(kind(version, qos, retain))
+                .copied()
+                .flatten();
             let (start, end, id_at) = if let Some(span) = span {
                 span
             } else {
@@ -331,9 +350,17 @@ impl EventLoop {
     }
 
     /// Write a delivery that was kept: `dup` on redelivery.
-    pub(crate) fn write_kept(&mut self, slot: u32, delivery: &Delivery, id: Option<NonZeroU16>, dup: bool) {
+    pub(crate) fn write_kept(
+        &mut self,
+        slot: u32,
+        delivery: &Delivery,
+        id: Option<NonZeroU16>,
+        dup: bool,
+    ) {
         let now = self.now;
-        let Some(connection) = self.connections.get_mut(slot as usize) else { return };
+        let Some(connection) = self.connections.get_mut(slot as usize) else {
+            return;
+        };
         let ids = [delivery.subscription_id];
         let parts = PublishParts {
             version: connection.version,
@@ -342,9 +369,16 @@ impl EventLoop {
             retain: delivery.retain,
             topic: &delivery.message.topic,
             packet_id: id,
-            message_expiry_interval: delivery.message.expires_at.map(|at| at.saturating_sub(now).max(1)),
+            message_expiry_interval: delivery
+                .message
+                .expires_at
+                .map(|at| at.saturating_sub(now).max(1)),
             topic_alias: None,
-            subscription_ids: if delivery.subscription_id == 0 { &[] } else { &ids },
+            subscription_ids: if delivery.subscription_id == 0 {
+                &[]
+            } else {
+                &ids
+            },
             forwardable: &delivery.message.properties,
             payload: &delivery.message.payload,
         };
@@ -365,7 +399,9 @@ impl EventLoop {
     pub(crate) fn pump(&mut self, session_slot: u32) {
         loop {
             let now = self.now;
-            let Some(entry) = self.sessions.get_mut(session_slot as usize) else { return };
+            let Some(entry) = self.sessions.get_mut(session_slot as usize) else {
+                return;
+            };
             let session = &mut entry.session;
             let (Some(slot), Some(queue)) = (session.connection, session.queue.as_mut()) else {
                 return;
@@ -379,7 +415,10 @@ impl EventLoop {
                 continue;
             }
             let room = delivery.qos == QoS::AtMostOnce
-                || session.inflight.as_ref().is_none_or(|i| i.has_room(session.window));
+                || session
+                    .inflight
+                    .as_ref()
+                    .is_none_or(|i| i.has_room(session.window));
             if !room || !self.outbox_has_room(slot) {
                 if let Some(entry) = self.sessions.get_mut(session_slot as usize) {
                     entry.session.queue_mut().unpop(delivery);
@@ -389,7 +428,9 @@ impl EventLoop {
             let id = if delivery.qos == QoS::AtMostOnce {
                 None
             } else {
-                let Some(entry) = self.sessions.get_mut(session_slot as usize) else { return };
+                let Some(entry) = self.sessions.get_mut(session_slot as usize) else {
+                    return;
+                };
                 Some(entry.session.inflight_mut().push(delivery.clone()))
             };
             self.write_kept(slot, &delivery, id, false);
@@ -405,7 +446,9 @@ impl EventLoop {
         slot: u32,
         encode: impl FnOnce(Version, &mut Vec<u8>) -> Result<(), EncodeError>,
     ) {
-        let Some(connection) = self.connections.get_mut(slot as usize) else { return };
+        let Some(connection) = self.connections.get_mut(slot as usize) else {
+            return;
+        };
         let version = connection.version;
         let out = connection.out.buffer(&mut self.pool);
         let before = out.len();
@@ -417,7 +460,9 @@ impl EventLoop {
 
     /// The connection has output for the end of the turn.
     pub(crate) fn mark_dirty(&mut self, slot: u32) {
-        let Some(connection) = self.connections.get_mut(slot as usize) else { return };
+        let Some(connection) = self.connections.get_mut(slot as usize) else {
+            return;
+        };
         if connection.out.blocked {
             return; // the socket will say when it takes more
         }
@@ -432,7 +477,9 @@ impl EventLoop {
     /// Write what the turn collected.
     pub(super) fn flush_dirty(&mut self) {
         for _ in 0..self.dirty.len().min(FLUSH_SLICE) {
-            let Some((slot, generation)) = self.dirty.pop_front() else { return };
+            let Some((slot, generation)) = self.dirty.pop_front() else {
+                return;
+            };
             if let Some(connection) = self.connections.get_mut(slot as usize)
                 && connection.generation == generation
             {
@@ -445,9 +492,14 @@ impl EventLoop {
     /// Write one connection's output and refill it from the session's queue.
     pub(crate) fn flush(&mut self, slot: u32) {
         if self.write_out(slot)
-            && let Some(Phase::Online(session)) = self.connections.get(slot as usize).map(|c| c.phase)
+            && let Some(Phase::Online(session)) =
+                self.connections.get(slot as usize).map(|c| c.phase)
             && let Some(entry) = self.sessions.get(session as usize)
-            && entry.session.queue.as_ref().is_some_and(|queue| !queue.is_empty())
+            && entry
+                .session
+                .queue
+                .as_ref()
+                .is_some_and(|queue| !queue.is_empty())
         {
             self.pump(session);
         }
@@ -455,7 +507,9 @@ impl EventLoop {
 
     /// Write one connection's output; `true` if all of it went out.
     fn write_out(&mut self, slot: u32) -> bool {
-        let Some(connection) = self.connections.get_mut(slot as usize) else { return false };
+        let Some(connection) = self.connections.get_mut(slot as usize) else {
+            return false;
+        };
         if connection.out.blocked {
             return false;
         }

@@ -27,7 +27,9 @@ impl EventLoop {
     fn look_at(&mut self, (slot, generation): Entry) {
         let now = self.now;
         let idle_timeout = self.shared.config.mqtt.idle_timeout_ms.map(seconds_up);
-        let Some(connection) = self.connections.get(slot as usize) else { return };
+        let Some(connection) = self.connections.get(slot as usize) else {
+            return;
+        };
         if connection.generation != generation {
             return;
         }

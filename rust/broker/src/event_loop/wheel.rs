@@ -4,14 +4,14 @@
 //! really come is then read from the connection. So traffic never touches a timer.
 
 /// A connection by slot and generation.
-pub type Entry = (u32, u32);
+pub(crate) type Entry = (u32, u32);
 
 /// Seconds one turn of the wheel spans; a longer wait is looked at once a turn.
 const SPAN: u32 = 256;
 
 /// The wheel of one loop.
 #[derive(Debug)]
-pub struct Wheel {
+pub(crate) struct Wheel {
     slots: Vec<Vec<Entry>>,
     /// The last second that was taken.
     at: u32,
@@ -19,12 +19,15 @@ pub struct Wheel {
 
 impl Wheel {
     /// An empty wheel at broker second `now`.
-    pub fn new(now: u32) -> Self {
-        Self { slots: (0..SPAN).map(|_| Vec::new()).collect(), at: now }
+    pub(crate) fn new(now: u32) -> Self {
+        Self {
+            slots: (0..SPAN).map(|_| Vec::new()).collect(),
+            at: now,
+        }
     }
 
     /// Look at `entry` in second `at` (the next one if that is past).
-    pub fn insert(&mut self, at: u32, entry: Entry) {
+    pub(crate) fn insert(&mut self, at: u32, entry: Entry) {
         let at = at.clamp(self.at + 1, self.at + SPAN - 1);
         if let Some(slot) = self.slots.get_mut((at % SPAN) as usize) {
             slot.push(entry);
@@ -32,7 +35,7 @@ impl Wheel {
     }
 
     /// Take every entry due up to `now`.
-    pub fn advance(&mut self, now: u32, mut due: impl FnMut(Entry)) {
+    pub(crate) fn advance(&mut self, now: u32, mut due: impl FnMut(Entry)) {
         while self.at < now {
             self.at += 1;
             if let Some(slot) = self.slots.get_mut((self.at % SPAN) as usize) {
@@ -45,7 +48,7 @@ impl Wheel {
     }
 
     /// The last second that was taken.
-    pub fn at(&self) -> u32 {
+    pub(crate) fn at(&self) -> u32 {
         self.at
     }
 }

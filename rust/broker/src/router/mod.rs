@@ -60,7 +60,9 @@ impl Router for LocalRouter {
     }
 
     fn route(&self, topic: &str, targets: &mut Vec<(SessionRef, SubscriptionOptions)>) {
-        self.read().matches(topic, &mut |session, options| targets.push((*session, *options)));
+        self.read().matches(topic, &mut |session, options| {
+            targets.push((*session, *options));
+        });
     }
 
     fn subscriptions(&self) -> usize {

@@ -39,7 +39,11 @@ pub struct Inflight {
 
 impl Default for Inflight {
     fn default() -> Self {
-        Self { slots: VecDeque::new(), first: 1, open: 0 }
+        Self {
+            slots: VecDeque::new(),
+            first: 1,
+            open: 0,
+        }
     }
 }
 
@@ -158,7 +162,10 @@ fn identifier(id: u16) -> NonZeroU16 {
 }
 
 /// The identifier `n` after `id`.
-#[allow(clippy::cast_possible_truncation, reason = "reduced modulo 65,535 first")]
+#[allow(
+    clippy::cast_possible_truncation,
+    reason = "reduced modulo 65,535 first"
+)]
 fn advance(id: u16, n: usize) -> u16 {
     ((usize::from(id) - 1 + n) % 65_535) as u16 + 1
 }
@@ -166,7 +173,15 @@ fn advance(id: u16, n: usize) -> u16 {
 /// How far `id` lies after `first`; `None` for the invalid identifier 0.
 fn distance(first: u16, id: u16) -> Option<usize> {
     let (first, id) = (usize::from(first), usize::from(id));
-    if id == 0 { None } else { Some(if id >= first { id - first } else { id + 65_535 - first }) }
+    if id == 0 {
+        None
+    } else {
+        Some(if id >= first {
+            id - first
+        } else {
+            id + 65_535 - first
+        })
+    }
 }
 
 #[cfg(test)]
@@ -226,8 +241,14 @@ mod tests {
         let id = window.push(delivery()).get();
         assert!(!window.on_pubcomp(id));
         assert!(window.on_pubrec(id, false));
-        assert!(window.on_pubrec(id, false), "a repeated PUBREC is answered again");
-        assert!(matches!(window.resend().next(), Some(Resend::PubRel(NonZeroU16::MIN))));
+        assert!(
+            window.on_pubrec(id, false),
+            "a repeated PUBREC is answered again"
+        );
+        assert!(matches!(
+            window.resend().next(),
+            Some(Resend::PubRel(NonZeroU16::MIN))
+        ));
         assert!(window.on_pubcomp(id));
         assert!(!window.on_pubrec(id, false));
     }

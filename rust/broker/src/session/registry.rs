@@ -42,11 +42,19 @@ impl Default for Registry {
 }
 
 impl Registry {
-    #[allow(clippy::indexing_slicing, reason = "the index is taken modulo the number of shards")]
+    #[allow(
+        clippy::indexing_slicing,
+        reason = "the index is taken modulo the number of shards"
+    )]
     fn shard(&self, client_id: &str) -> MutexGuard<'_, Shard> {
-        #[allow(clippy::cast_possible_truncation, reason = "only the low bits are wanted")]
+        #[allow(
+            clippy::cast_possible_truncation,
+            reason = "only the low bits are wanted"
+        )]
         let index = self.hasher.hash_one(client_id) as usize % SHARDS;
-        self.shards[index].lock().unwrap_or_else(PoisonError::into_inner)
+        self.shards[index]
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
     }
 
     /// The session of `client_id`, if there is one.
@@ -83,7 +91,10 @@ impl Registry {
 
     /// Number of sessions, online and offline.
     pub fn len(&self) -> usize {
-        self.shards.iter().map(|s| s.lock().unwrap_or_else(PoisonError::into_inner).len()).sum()
+        self.shards
+            .iter()
+            .map(|s| s.lock().unwrap_or_else(PoisonError::into_inner).len())
+            .sum()
     }
 
     /// Whether there is no session at all.

@@ -91,6 +91,9 @@ impl Session {
     /// Whether a delivery of `QoS` 1 or 2 may be sent at once.
     pub fn may_send(&self) -> bool {
         self.queue.as_ref().is_none_or(|q| q.is_empty())
-            && self.inflight.as_ref().is_none_or(|i| i.has_room(self.window))
+            && self
+                .inflight
+                .as_ref()
+                .is_none_or(|i| i.has_room(self.window))
     }
 }
