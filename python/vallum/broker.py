@@ -47,6 +47,7 @@ class Broker:
         self.failed: asyncio.Event = asyncio.Event()
         """Set when the data plane can no longer be trusted to serve; stop it then."""
         self._loops = loops
+        self._started_with: dict[str, Any] = {}
         self._core: _core.Broker | None = None
         self._timers: SessionTimers | None = None
         self._loop: asyncio.AbstractEventLoop | None = None
@@ -78,7 +79,8 @@ class Broker:
         if self._core is not None:
             raise BrokerError("the broker runs already")
         pipeline = compile_pipeline(self.config)
-        core = _core.Broker(json.dumps(broker_document(self.config, loops=self._loops)), pipeline)
+        self._started_with = broker_document(self.config, loops=self._loops)
+        core = _core.Broker(json.dumps(self._started_with), pipeline)
         loop = asyncio.get_running_loop()
         self._core, self._loop = core, loop
         self._timers = SessionTimers(core, loop)
@@ -126,11 +128,10 @@ class Broker:
         if self._core is None:
             raise BrokerError("the broker does not run")
         pipeline = compile_pipeline(config)
-        before = broker_document(self.config, loops=self._loops)
         after = broker_document(config, loops=self._loops)
         self._core.replace_pipeline(pipeline)
         self.config = config
-        return [root for root in after if before[root] != after[root]]
+        return [root for root in after if self._started_with[root] != after[root]]
 
     def disconnect(self, clientid: str, reason_code: int = 0x98) -> bool:
         """Disconnect a client; False if there is no session of that id."""

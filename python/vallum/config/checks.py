@@ -13,6 +13,7 @@ from vallum.config.models import (
     Authorization,
     Cinfo,
     Context,
+    JwtJwks,
     Listeners,
     authenticator_id,
     bind_of,
@@ -70,6 +71,17 @@ def unsafe_allows(chain: Iterable[AnyAuthenticator], at: tuple[Step, ...]) -> It
                     "jwt_value does not verify the token's signature: anybody can make one that is"
                     " allowed here",
                 )
+
+
+def unfetched_keys(chain: Iterable[AnyAuthenticator], at: tuple[Step, ...]) -> Iterator[Found]:
+    """Nothing fetches a JWKS in this version; the stage fails closed, and that should be known."""
+    for index, stage in enumerate(chain):
+        if isinstance(stage, JwtJwks) and stage.enable:
+            yield (
+                (*at, index, "use_jwks"),
+                "a JWKS is not fetched in this version: every token is refused with"
+                " keys_unavailable; give the key as public_key",
+            )
 
 
 def source_faults(authorization: Authorization) -> Iterator[Found]:

@@ -246,6 +246,7 @@ class _Loader:
         for at, chain in chains:
             self._faults(checks.chain_faults(chain, at))
             self._warnings(checks.unsafe_allows(chain, at))
+            self._warnings(checks.unfetched_keys(chain, at))
             problems = checks.placeholder_problems(chain, at)
             if self._context.profile == "hardened":
                 self._faults(problems)

@@ -20,7 +20,7 @@ from vallum.config.paths import Step, dotted, find, locate
 _LIMITS = "rate limits are not enforced yet"
 _IDLE = "it means nothing to this broker"
 _CACHE = "verdicts and answers are not cached: every decision is made afresh"
-_SHARED = "shared subscriptions know one way to pick a member"
+_SHARED = "shared subscriptions are not available yet: $share filters are refused with 0x9E"
 
 NOT_YET: dict[str, str] = {
     "authentication_settings.node_cache": _CACHE,
@@ -56,7 +56,11 @@ NOT_YET: dict[str, str] = {
     "listeners.*.*.tcp_options.send_timeout": "a slow reader never blocks a writer here",
     "listeners.*.*.tcp_options.send_timeout_close": "a slow reader never blocks a writer here",
     "listeners.*.*.tcp_options.sndbuf": "the system chooses",
-    "log": "lines go to standard error as text",
+    "log.audit": "there is no audit log yet",
+    "log.console.payload_encode": "payloads are never logged",
+    "log.console.time_offset": "times are in UTC",
+    "log.file": "lines go to standard error only",
+    "log.throttling": "a refusal is written once a minute for each client and reason",
     "mqtt.exclusive_subscription": "exclusive subscriptions are not available yet",
     "mqtt.keepalive_check_interval": "Keep Alive is watched all the time",
     "mqtt.limiter": _LIMITS,
@@ -66,7 +70,7 @@ NOT_YET: dict[str, str] = {
     "mqtt.peer_cert_as_username": "there are no TLS listeners yet, so no certificates",
     "mqtt.response_information": "Response Information is not sent yet",
     "mqtt.retry_interval": "messages are sent again after reconnecting only",
-    "mqtt.shared_subscription": "shared subscriptions cannot be switched yet",
+    "mqtt.shared_subscription": _SHARED,
     "mqtt.shared_subscription_initial_sticky_pick": _SHARED,
     "mqtt.shared_subscription_strategy": _SHARED,
     "mqtt.subscription_max_qos_rules": "only max_qos_allowed caps the QoS yet",

@@ -2,7 +2,8 @@
 
 The data plane says when a session comes and goes; here it is decided what is due when. A timer names
 what it was armed for (an expiry, an offline time), and the data plane ignores one that comes too
-late, so nothing is ever cancelled: what is void is skipped when its time comes.
+late, so a timer is never cancelled: what is void is skipped when its time comes, and swept out when
+it makes up most of the heap.
 """
 
 from __future__ import annotations
@@ -18,6 +19,10 @@ SessionId = tuple[int, int, int]
 
 MAX_SLEEP = 3600.0
 """Seconds the one loop timer sleeps at most, so that a step of the system clock is noticed."""
+
+
+_Timer = tuple[float, int, str, SessionId, int]
+"""Unix time it is due, sequence, kind, session, the expiry or offline time it was armed for."""
 
 
 class DataPlane(Protocol):
@@ -39,45 +44,56 @@ class SessionTimers:
     def __init__(self, data_plane: DataPlane, loop: asyncio.AbstractEventLoop) -> None:
         self._data_plane = data_plane
         self._loop = loop
-        self._heap: list[tuple[float, int, str, SessionId, int]] = []
+        self._heap: list[_Timer] = []
+        self._valid: dict[SessionId, list[_Timer]] = {}
         self._sequence = 0
         self._handle: asyncio.TimerHandle | None = None
         self._armed_for = float("inf")
 
     def __len__(self) -> int:
-        return len(self._heap)
+        """Count the timers that are still good."""
+        return sum(map(len, self._valid.values()))
 
     def on_session_opened(self, event: Mapping[str, Any]) -> None:
-        """Arm `disconnect_after_expire`."""
-        expire_at = event["expire_at"]
-        self._arm(float(expire_at), "expire", event["session"], expire_at)
+        """Arm `disconnect_after_expire`; whatever was armed for the session before is void."""
+        session, expire_at = event["session"], event["expire_at"]
+        self._valid.pop(session, None)
+        self._arm(float(expire_at), "expire", session, expire_at)
 
     def on_session_closed(self, event: Mapping[str, Any]) -> None:
         """Arm the end of the session and its delayed will, whichever it has."""
-        interval, epoch = event["expiry_interval"], event["offline_epoch"]
-        now = time.time()
+        session, interval, epoch = event["session"], event["expiry_interval"], event["offline_epoch"]
+        self._valid.pop(session, None)
+        self._sweep()
         if interval == 0:
             return
-        if event["will_delay"] is not None and (interval is None or event["will_delay"] < interval):
-            self._arm(now + event["will_delay"], "will", event["session"], epoch)
+        now = time.time()
+        will_delay = event["will_delay"]
+        if will_delay is not None and (interval is None or will_delay < interval):
+            self._arm(now + will_delay, "will", session, epoch)
         if interval is not None:
-            self._arm(now + interval, "end", event["session"], epoch)
+            self._arm(now + interval, "end", session, epoch)
 
     def _arm(self, at: float, kind: str, session: SessionId, what: int) -> None:
         self._sequence += 1
-        heapq.heappush(self._heap, (at, self._sequence, kind, session, what))
+        timer = (at, self._sequence, kind, session, what)
+        heapq.heappush(self._heap, timer)
+        self._valid.setdefault(session, []).append(timer)
         self._sleep()
 
+    def _sweep(self) -> None:
+        """Drop void timers once they are most of the heap, so that it follows the live sessions."""
+        if len(self._heap) > 1024 and len(self._heap) > 4 * len(self._valid):
+            self._heap = [timer for timers in self._valid.values() for timer in timers]
+            heapq.heapify(self._heap)
+
     def _sleep(self) -> None:
-        if not self._heap:
-            return
-        at = self._heap[0][0]
-        if at >= self._armed_for:
+        if not self._heap or self._heap[0][0] >= self._armed_for:
             return
         if self._handle is not None:
             self._handle.cancel()
-        self._armed_for = at
-        delay = min(max(at - time.time(), 0.0), MAX_SLEEP)
+        self._armed_for = self._heap[0][0]
+        delay = min(max(self._armed_for - time.time(), 0.0), MAX_SLEEP)
         self._handle = self._loop.call_later(delay, self._wake)
 
     def _wake(self) -> None:
@@ -85,7 +101,14 @@ class SessionTimers:
         self._armed_for = float("inf")
         now = time.time()
         while self._heap and self._heap[0][0] <= now:
-            _, _, kind, session, what = heapq.heappop(self._heap)
+            timer = heapq.heappop(self._heap)
+            _, _, kind, session, what = timer
+            timers = self._valid.get(session, [])
+            if timer not in timers:
+                continue
+            timers.remove(timer)
+            if not timers:
+                del self._valid[session]
             if kind == "expire":
                 self._data_plane.expire_credentials(session, what)
             elif kind == "will":
@@ -100,3 +123,4 @@ class SessionTimers:
             self._handle.cancel()
             self._handle = None
         self._heap.clear()
+        self._valid.clear()

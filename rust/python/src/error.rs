@@ -65,10 +65,14 @@ pub(crate) fn preset(py: Python<'_>, problem: &impl ToString) -> PyErr {
 
 /// `ExpressionError`.
 pub(crate) fn expression(py: Python<'_>, error: &ExpressionError) -> PyErr {
+    let place = error
+        .position
+        .map(|(line, column)| format!(" (line {line}, column {column})"))
+        .unwrap_or_default();
     raise(
         py,
         "ExpressionError",
-        (error.code.as_str(), error.to_string()),
+        (error.code.as_str(), format!("{}{place}", error.detail)),
     )
 }
 

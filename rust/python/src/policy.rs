@@ -493,9 +493,11 @@ impl Decision {
 
     fn __repr__(&self) -> String {
         format!(
-            "Decision(result={:?}, reason={:?}, reason_code={:#04x}, decided_by={:?})",
+            "Decision(result={:?}, reason={}, reason_code={:#04x}, decided_by={:?})",
             self.0.result.as_str(),
-            self.0.reason,
+            self.0
+                .reason
+                .map_or_else(|| "None".to_owned(), |reason| format!("{reason:?}")),
             self.0.reason_code,
             &*self.0.decided_by
         )

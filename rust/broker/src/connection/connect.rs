@@ -25,6 +25,10 @@ use crate::{
     },
 };
 
+/// Credentials that expire within this time get their timer at once; later ones with the next second,
+/// if the connection is still there. So a storm of short connections never wakes the control plane.
+const URGENT_EXPIRY_SECONDS: u64 = 3;
+
 /// A CONNECT that the pipeline let in: all that is needed to go on, here or on another loop.
 pub(crate) struct Accepted {
     client: Arc<AuthenticatedClient>,
@@ -264,6 +268,12 @@ impl EventLoop {
 
     /// Hand a refusal to the log, unless one like it was written a moment ago.
     pub(crate) fn report(&mut self, mut refusal: Refusal) {
+        if self.pipeline.username_is_secret() {
+            refusal.username = None;
+            if self.pipeline.uses_username_as_client_id() {
+                refusal.client_id = "******".into();
+            }
+        }
         let key = (refusal.client_id.as_ref(), refusal.reason.as_str());
         if let Some(suppressed) = self.throttle.admit(key.0, key.1, u64::from(self.now)) {
             refusal.suppressed = suppressed;
@@ -339,7 +349,6 @@ impl EventLoop {
         session.connection = Some(slot);
         session.expiry_interval = accepted.expiry_interval;
         session.window = window;
-        session.has_timer |= expire_at.is_some();
         let keep_alive = self
             .shared
             .config
@@ -374,12 +383,29 @@ impl EventLoop {
             session.will = accepted.will;
         }
         if let Some(expire_at) = expire_at {
-            self.shared.events.push(Event::SessionOpened {
-                session: reference,
-                client_id,
-                expire_at,
-            });
+            if expire_at <= self.unix_now().as_secs() + URGENT_EXPIRY_SECONDS {
+                self.arm_expiry(reference);
+            } else {
+                self.unarmed.push(reference);
+            }
         }
+    }
+
+    /// Have the control plane end the connection when its credentials expire.
+    pub(crate) fn arm_expiry(&mut self, reference: SessionRef) {
+        let Some(session) = self.session_mut(reference) else {
+            return;
+        };
+        let Some(expire_at) = session.client.expire_at else {
+            return;
+        };
+        session.has_timer = true;
+        let client_id = Arc::clone(&session.client.info.client_id);
+        self.shared.events.push(Event::SessionOpened {
+            session: reference,
+            client_id,
+            expire_at,
+        });
     }
 
     /// CONNACK with what differs from the defaults (section 3.2.2.3).

@@ -56,19 +56,26 @@ impl EventLoop {
             .properties
             .subscription_identifier
             .map_or(0, NonZeroU32::get);
-        let mut codes = Vec::new();
+        // All filters are judged before the first is subscribed: with `deny_action = disconnect` one
+        // that is denied fails the whole packet (`spec/authorization.md` section 3).
+        let judged: Vec<Result<(), ReasonCode>> = subscribe
+            .subscriptions
+            .iter()
+            .map(|entry| self.permit_subscribe(slot, reference, &entry))
+            .collect();
+        if self.denial_disconnects() && judged.contains(&Err(ReasonCode::NotAuthorized)) {
+            self.close(slot, Close::Server(ReasonCode::NotAuthorized));
+            return Flow::Closed;
+        }
+        let mut codes = Vec::with_capacity(judged.len());
         let mut replays = Vec::new();
-        for entry in subscribe.subscriptions.iter() {
-            match self.subscribe_one(slot, reference, &entry, id) {
+        for (entry, judged) in subscribe.subscriptions.iter().zip(judged) {
+            match judged.and_then(|()| self.subscribe_one(slot, reference, &entry, id)) {
                 Ok(granted) => {
                     codes.push(granted_code(granted.options.qos));
                     if granted.replay {
                         replays.push(Replay::new(reference, entry.filter, granted.options));
                     }
-                }
-                Err(ReasonCode::NotAuthorized) if self.denial_disconnects() => {
-                    self.close(slot, Close::Server(ReasonCode::NotAuthorized));
-                    return Flow::Closed;
                 }
                 Err(reason) => codes.push(reason),
             }
@@ -81,16 +88,14 @@ impl EventLoop {
         Flow::Continue
     }
 
-    fn subscribe_one(
+    /// Form and authorization of one filter.
+    fn permit_subscribe(
         &mut self,
         slot: u32,
         reference: SessionRef,
         entry: &Subscription<'_>,
-        id: u32,
-    ) -> Result<Granted, ReasonCode> {
-        let filter =
-            TopicFilter::parse(entry.filter).map_err(|_| ReasonCode::TopicFilterInvalid)?;
-        let scope = FilterScope::parse(entry.filter).map_err(|_| ReasonCode::TopicFilterInvalid)?;
+    ) -> Result<(), ReasonCode> {
+        FilterScope::parse(entry.filter).map_err(|_| ReasonCode::TopicFilterInvalid)?;
         let client = self
             .session_mut(reference)
             .map(|session| session.client.clone())
@@ -101,11 +106,25 @@ impl EventLoop {
             topic: entry.filter,
         };
         let verdict = self.pipeline.authorize(&client, &request, self.unix_now());
-        if !verdict.allow {
-            self.metrics().subscribe_denied.add(1);
-            self.report_denied(slot, "subscribe", &client, &verdict, entry.filter);
-            return Err(ReasonCode::NotAuthorized);
+        if verdict.allow {
+            return Ok(());
         }
+        self.metrics().subscribe_denied.add(1);
+        self.report_denied(slot, "subscribe", &client, &verdict, entry.filter);
+        Err(ReasonCode::NotAuthorized)
+    }
+
+    /// Limits, then the subscription itself.
+    fn subscribe_one(
+        &mut self,
+        slot: u32,
+        reference: SessionRef,
+        entry: &Subscription<'_>,
+        id: u32,
+    ) -> Result<Granted, ReasonCode> {
+        let scope = FilterScope::parse(entry.filter).map_err(|_| ReasonCode::TopicFilterInvalid)?;
+        let filter =
+            TopicFilter::parse(scope.filter()).map_err(|_| ReasonCode::TopicFilterInvalid)?;
         let mqtt = &self.shared.config.mqtt;
         match scope {
             FilterScope::Plain(_) => {}

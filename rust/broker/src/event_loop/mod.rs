@@ -78,6 +78,8 @@ pub(crate) struct EventLoop {
     dirty: VecDeque<(u32, u32)>,
     /// Connections whose last read filled the buffer.
     ready: VecDeque<(u32, u32)>,
+    /// Sessions online since the last second whose credentials expire: their timers are not armed yet.
+    pub(crate) unarmed: Vec<SessionRef>,
     /// Retained messages still to be sent, a slice a turn.
     pub(crate) replays: VecDeque<Replay>,
     /// Those whose client does not keep up; looked at again every second.
@@ -128,6 +130,7 @@ impl EventLoop {
             pool: BufferPool::default(),
             dirty: VecDeque::new(),
             ready: VecDeque::new(),
+            unarmed: Vec::new(),
             replays: VecDeque::new(),
             stalled_replays: Vec::new(),
             outbound: (0..loops).map(|_| Vec::new()).collect(),

@@ -1,5 +1,7 @@
 //! Connect deadlines and keep-alive, to the second.
 
+use std::mem;
+
 use vallum_mqtt::packet::ReasonCode;
 
 use super::{EventLoop, accept::seconds_up, wheel::Entry};
@@ -15,6 +17,9 @@ impl EventLoop {
     pub(super) fn tick(&mut self) {
         if self.wheel.at() >= self.now {
             return;
+        }
+        for session in mem::take(&mut self.unarmed) {
+            self.arm_expiry(session);
         }
         self.replays.extend(self.stalled_replays.drain(..));
         let mut due = Vec::new();

@@ -6,7 +6,7 @@ use std::{collections::HashMap, net::IpAddr, sync::Arc, time::Duration};
 use super::{
     attributes::{self, AttributeExpression},
     authorize::Authorization,
-    chain::{Chain, Progress, Run},
+    chain::{Chain, Kind, Progress, Run},
     config::EnableAuthn,
 };
 use crate::{
@@ -92,6 +92,26 @@ impl Pipeline {
             attributes::override_client_id(expression, client, request, now, steps);
         }
         self.authenticate(run, request, now)
+    }
+
+    /// Whether some authenticator takes a token from the user name: then it is a secret like a
+    /// password, and so is a client identifier made from it.
+    pub fn username_is_secret(&self) -> bool {
+        let reads = |chain: &Chain| {
+            chain.authenticators.iter().any(|authenticator| {
+                matches!(&authenticator.kind, Kind::Jwt(jwt) if jwt.reads_username())
+            })
+        };
+        reads(&self.global)
+            || self
+                .listeners
+                .values()
+                .any(|listener| reads(&listener.chain))
+    }
+
+    /// Whether the user name becomes the client identifier.
+    pub fn uses_username_as_client_id(&self) -> bool {
+        self.use_username_as_client_id
     }
 
     /// The security profile.

@@ -128,6 +128,11 @@ impl JwtAuthenticator {
         &self.keys
     }
 
+    /// Whether the token is taken from the user name.
+    pub fn reads_username(&self) -> bool {
+        self.from == TokenField::Username
+    }
+
     /// Decide about a client; `now` in whole Unix seconds.
     pub fn authenticate(&self, client: &Credentials<'_>, now: u64) -> Answer {
         if client.enhanced {
