@@ -135,7 +135,9 @@ def read_secret(data_dir: Path) -> str:
         # O_NONBLOCK: opening a pipe that somebody put there must not wait for a writer.
         descriptor = os.open(file, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC | os.O_NONBLOCK)
     except FileNotFoundError:
-        raise _fault(file, "no secret here yet: `vallum run` makes one on its first start") from None
+        raise _fault(
+            file, "no secret here yet: `vallum run` makes one on its first start"
+        ) from None
     except OSError as error:
         raise _fault(file, f"cannot be read: {error.strerror}") from None
     with open(descriptor, encoding="ascii", errors="replace") as stream:

@@ -87,7 +87,7 @@ def masked(text: str) -> str:
 
 
 def escaped(text: str) -> str:
-    """A text as one line that does nothing to a terminal: what is not printable becomes `\\u....`."""
+    """A text as one line that does nothing to a terminal: what is not printable is escaped."""
     if text.isprintable():
         return text
     return "".join(c if c.isprintable() else _escape(c) for c in text)

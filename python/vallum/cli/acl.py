@@ -41,7 +41,7 @@ def lint(
         print_json({"ok": fault is None, "faults": faults, "warnings": warnings})
     else:
         for warning in warnings:
-            complain(f"{_shown(file, warning)} (warning)")
+            complain(f"warning: {_shown(file, warning)}")
         if fault is not None:
             complain(_shown(file, fault))
         else:

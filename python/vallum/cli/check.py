@@ -38,7 +38,9 @@ def check(config: ConfigFile = None, data_dir: DataDir = None, json: Json = Fals
         print_json({**answer, "faults": [], "warnings": warnings})
     else:
         print_faults(checked.warnings, "warning: ")
-        print_line(f"{name}: ok ({checked.profile} profile, {', '.join(listeners) or 'no listener'})")
+        print_line(
+            f"{name}: ok ({checked.profile} profile, {', '.join(listeners) or 'no listener'})"
+        )
 
 
 def _load(file: Path | None, data_dir: Path | None) -> Config:

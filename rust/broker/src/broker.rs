@@ -7,7 +7,7 @@ use std::{
     thread::{self, JoinHandle},
 };
 
-use vallum_policy::pipeline::Pipeline;
+use vallum_policy::pipeline::{ExternalVerdict, Pipeline};
 
 use crate::{
     command::Command,
@@ -165,6 +165,17 @@ impl Broker {
     pub fn command(&self, session: SessionRef, command: Command) {
         self.shared
             .post(session.loop_index, Inbound::Command(command));
+    }
+
+    /// Answer an [`Event::Authenticate`]. One that comes too late does nothing.
+    pub fn answer(&self, connection: (u16, u32, u32), verdict: ExternalVerdict) {
+        let (loop_index, slot, generation) = connection;
+        let command = Command::Verdict {
+            slot,
+            generation,
+            verdict: Box::new(verdict),
+        };
+        self.shared.post(loop_index, Inbound::Command(command));
     }
 
     /// The session of a client identifier.

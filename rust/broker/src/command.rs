@@ -1,5 +1,7 @@
 //! Orders from the control plane to a loop.
 
+use vallum_policy::pipeline::ExternalVerdict;
+
 use crate::session::SessionRef;
 
 /// One order. Each names what it is about by reference, so one that comes too late does nothing.
@@ -32,6 +34,15 @@ pub enum Command {
         session: SessionRef,
         /// MQTT 5 reason code.
         reason_code: u8,
+    },
+    /// The answer to an [`crate::event::Event::Authenticate`].
+    Verdict {
+        /// Slot of the connection that waits.
+        slot: u32,
+        /// Its generation.
+        generation: u32,
+        /// The answer.
+        verdict: Box<ExternalVerdict>,
     },
     /// Stop: tell every client, close everything, end the loop.
     Stop,

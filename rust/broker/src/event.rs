@@ -10,6 +10,8 @@ use std::{
     sync::{Arc, Mutex, PoisonError},
 };
 
+use vallum_policy::{client::ClientInfo, pipeline::Suspended};
+
 use crate::session::SessionRef;
 
 /// Most events that wait; past it the droppable ones (log lines) are lost and counted.
@@ -40,6 +42,8 @@ pub enum Event {
         /// Seconds until its will is due, if it still has one.
         will_delay: Option<u32>,
     },
+    /// A CONNECT waits for an authenticator outside the data plane.
+    Authenticate(Box<Question>),
     /// An event loop ended on its own: the broker is no longer whole.
     LoopFailed {
         /// Which.
@@ -49,6 +53,51 @@ pub enum Event {
     },
     /// A client was refused: one line for the log.
     Refused(Box<Refusal>),
+}
+
+/// What an authenticator outside the data plane is asked.
+#[derive(Clone)]
+pub struct Question {
+    /// The connection that waits: loop, slot, generation.
+    pub connection: (u16, u32, u32),
+    /// Which authenticator: the handle from the configuration.
+    pub handle: u32,
+    /// The client as known so far.
+    pub client: ClientInfo,
+    /// Password of the CONNECT. Secret.
+    pub password: Option<Box<[u8]>>,
+    /// Address and port of the peer.
+    pub peer: std::net::SocketAddr,
+    /// MQTT protocol level.
+    pub proto_ver: u8,
+}
+
+impl std::fmt::Debug for Question {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Question")
+            .field("connection", &self.connection)
+            .field("handle", &self.handle)
+            .field("client_id", &self.client.client_id)
+            .finish_non_exhaustive()
+    }
+}
+
+impl Event {
+    /// The question a suspended CONNECT asks.
+    pub(crate) fn authenticate(
+        connection: (u16, u32, u32),
+        peer: std::net::SocketAddr,
+        suspended: &Suspended,
+    ) -> Self {
+        Self::Authenticate(Box::new(Question {
+            connection,
+            handle: suspended.handle(),
+            client: suspended.client().clone(),
+            password: suspended.password().map(Into::into),
+            peer,
+            proto_ver: suspended.proto_ver(),
+        }))
+    }
 }
 
 /// A refused CONNECT, SUBSCRIBE or PUBLISH, without any secret.

@@ -18,13 +18,12 @@ use crate::{
     command::Command,
     config::BrokerConfig,
     connection::Connection,
-    connection::connect::Accepted,
     event::EventQueue,
     message::Message,
     metrics::Metrics,
     retained::RetainedStore,
     router::{LocalRouter, SubscriptionOptions},
-    session::{Registry, SessionRef},
+    session::{Registry, SessionRef, attach::Accepted},
 };
 
 /// A listener as the loops see it.

@@ -145,6 +145,13 @@ fn to_dict(py: Python<'_>, event: Event) -> PyResult<Bound<'_, PyDict>> {
             dict.set_item("expiry_interval", expiry_interval)?;
             dict.set_item("will_delay", will_delay)?;
         }
+        Event::Authenticate(question) => {
+            // No configuration of this version holds a stage that Python decides.
+            dict.set_item("event", "authenticate")?;
+            dict.set_item("connection", question.connection)?;
+            dict.set_item("handle", question.handle)?;
+            dict.set_item("clientid", &*question.client.client_id)?;
+        }
         Event::LoopFailed { index, error } => {
             dict.set_item("event", "loop_failed")?;
             dict.set_item("index", index)?;

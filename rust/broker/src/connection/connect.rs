@@ -1,52 +1,48 @@
-//! CONNECT: from the packet to a session (section 3.1).
+//! CONNECT: from the packet to a decision (section 3.1). What follows one that is accepted stands in
+//! [`crate::session::attach`].
 
 use std::{
     num::{NonZeroU16, NonZeroU32},
     sync::Arc,
+    time::Duration,
 };
 
 use vallum_mqtt::{
-    packet::{ConnAck, Connect, DecodeError, FixedHeader, QoS, ReasonCode, Version},
+    packet::{ConnAck, Connect, DecodeError, FixedHeader, ReasonCode, Version},
     topic::has_control_characters,
 };
 use vallum_policy::{
-    decision::{AuthenticatedClient, Decision},
+    decision::{self, Decision, StepResult},
     pipeline::{ConnectRequest, Progress},
 };
 
-use super::{Phase, V5State, disconnect::Close};
+use super::{Phase, disconnect::Close};
 use crate::{
     event::{Event, Refusal},
     event_loop::{EventLoop, Flow},
     session::{
-        Session, SessionRef,
-        inflight::Resend,
+        attach::{Accepted, Wishes},
         state::{NEVER, Will},
     },
 };
 
-/// Credentials that expire within this time get their timer at once; later ones with the next second,
-/// if the connection is still there. So a storm of short connections never wakes the control plane.
-const URGENT_EXPIRY_SECONDS: u64 = 3;
+/// A CONNECT that waits for an authenticator outside the data plane. Its connection is not read
+/// meanwhile, so order is kept; `mqtt.idle_timeout` ends the wait.
+pub struct Parked {
+    suspended: Box<vallum_policy::pipeline::Suspended>,
+    wishes: Wishes,
+}
 
-/// A CONNECT that the pipeline let in: all that is needed to go on, here or on another loop.
-pub(crate) struct Accepted {
-    client: Arc<AuthenticatedClient>,
-    clean_start: bool,
-    expiry_interval: u32,
-    /// The interval the client asked for, to be told when it gets another one.
-    expiry_requested: u32,
-    keep_alive: u16,
-    will: Option<Box<Will>>,
-    receive_maximum: u16,
-    /// The broker chose the client identifier.
-    assigned: bool,
+impl std::fmt::Debug for Parked {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Parked") // it holds a password
+    }
 }
 
 /// A CONNECT that is answered with a refusal: reason code, reason identifier, what decided.
-struct Refused<'a> {
-    client_id: &'a str,
-    username: Option<&'a str>,
+struct Refused {
+    client_id: Arc<str>,
+    username: Option<Box<str>>,
     reason_code: ReasonCode,
     reason: String,
     stage: String,
@@ -78,20 +74,18 @@ impl EventLoop {
         };
         if let Some((reason_code, reason)) = self.check(&connect, client_id) {
             let refused = Refused {
-                client_id,
-                username: connect.user_name,
+                client_id: client_id.into(),
+                username: connect.user_name.map(Into::into),
                 reason_code,
                 reason: reason.to_owned(),
                 stage: "packet_check".to_owned(),
             };
-            return self.refuse_connect(slot, &refused);
+            return self.refuse_connect(slot, refused);
         }
-        match self.decide(slot, &connect, client_id) {
-            Ok(decision) => {
-                let accepted = self.accept_client(&connect, decision);
-                self.attach(slot, accepted)
-            }
-            Err(refused) => self.refuse_connect(slot, &refused),
+        let wishes = self.wishes(&connect);
+        match self.ask(slot, &connect, client_id) {
+            Some(progress) => self.proceed(slot, progress, wishes),
+            None => Flow::Closed,
         }
     }
 
@@ -135,32 +129,12 @@ impl EventLoop {
     }
 
     /// Ask the pipeline.
-    fn decide<'a>(
-        &self,
-        slot: u32,
-        connect: &Connect<'a>,
-        client_id: &'a str,
-    ) -> Result<Decision, Refused<'a>> {
-        let refused = |reason_code, stage: String, reason: &str| Refused {
-            client_id,
-            username: connect.user_name,
-            reason_code,
-            reason: reason.to_owned(),
-            stage,
-        };
-        let unknown = || {
-            refused(
-                ReasonCode::UnspecifiedError,
-                "broker".to_owned(),
-                "internal",
-            )
-        };
-        let connection = self.connections.get(slot as usize).ok_or_else(unknown)?;
+    fn ask(&self, slot: u32, connect: &Connect<'_>, client_id: &str) -> Option<Progress> {
+        let connection = self.connections.get(slot as usize)?;
         let listener = self
             .shared
             .listeners
-            .get(usize::from(connection.listener))
-            .ok_or_else(unknown)?;
+            .get(usize::from(connection.listener))?;
         let user_properties: Vec<_> = connect.properties.user_properties.iter().collect();
         let request = ConnectRequest {
             client_id,
@@ -178,25 +152,73 @@ impl EventLoop {
             client_attrs: None,
             is_superuser: false,
         };
-        match self.pipeline.connect(&request, self.unix_now()) {
-            Progress::Decided(decision) if decision.is_allowed() => Ok(decision),
-            Progress::Decided(decision) => {
-                let code =
-                    ReasonCode::from_u8(decision.reason_code).unwrap_or(ReasonCode::NotAuthorized);
-                let stage = decision.decided_by.to_string();
-                Err(refused(code, stage, decision.reason.unwrap_or("denied")))
+        Some(self.pipeline.connect(&request, self.unix_now()))
+    }
+
+    /// Go on with what the pipeline said, now or after a verdict from outside.
+    fn proceed(&mut self, slot: u32, progress: Progress, wishes: Wishes) -> Flow {
+        match progress {
+            Progress::Decided(decision) if decision.is_allowed() => {
+                let client = Arc::new(decision.client);
+                self.attach(slot, Accepted { client, wishes })
             }
-            // No configuration of this version holds a stage decided outside the loop.
-            Progress::External(_) => Err(refused(
-                ReasonCode::NotAuthorized,
-                "external".to_owned(),
-                "backend_unreachable",
-            )),
+            Progress::Decided(decision) => {
+                let (stage, reason) = refusing_step(&decision);
+                let refused = Refused {
+                    stage: stage.to_owned(),
+                    reason: reason.to_owned(),
+                    reason_code: ReasonCode::from_u8(decision.reason_code)
+                        .unwrap_or(ReasonCode::NotAuthorized),
+                    client_id: decision.client.info.client_id,
+                    username: decision.client.info.username,
+                };
+                self.refuse_connect(slot, refused)
+            }
+            Progress::External(suspended) => self.park(slot, suspended, wishes),
         }
     }
 
-    /// What the rest of the way needs, free of the packet.
-    fn accept_client(&self, connect: &Connect<'_>, decision: Decision) -> Accepted {
+    /// Let the connection wait for an authenticator outside the data plane.
+    fn park(
+        &mut self,
+        slot: u32,
+        suspended: Box<vallum_policy::pipeline::Suspended>,
+        wishes: Wishes,
+    ) -> Flow {
+        let Some(connection) = self.connections.get_mut(slot as usize) else {
+            return Flow::Closed;
+        };
+        let event = Event::authenticate(
+            (self.index, slot, connection.generation),
+            connection.peer,
+            &suspended,
+        );
+        connection.phase = Phase::AwaitVerdict;
+        connection.parked = Some(Box::new(Parked { suspended, wishes }));
+        self.shared.events.push(event);
+        Flow::Park
+    }
+
+    /// The verdict a connection waits for came.
+    pub(crate) fn on_verdict(
+        &mut self,
+        slot: u32,
+        verdict: vallum_policy::pipeline::ExternalVerdict,
+        now: Duration,
+    ) -> Flow {
+        let Some(connection) = self.connections.get_mut(slot as usize) else {
+            return Flow::Closed;
+        };
+        let Some(parked) = connection.parked.take() else {
+            return Flow::Continue;
+        };
+        connection.phase = Phase::AwaitConnect;
+        let Parked { suspended, wishes } = *parked;
+        self.proceed(slot, suspended.resume(verdict, now), wishes)
+    }
+
+    /// What the client asks of its session, free of the packet.
+    fn wishes(&self, connect: &Connect<'_>) -> Wishes {
         let mqtt = &self.shared.config.mqtt;
         let expiry_requested = connect.properties.session_expiry_interval.unwrap_or(0);
         let expiry_interval = if connect.version == Version::V5 {
@@ -217,8 +239,7 @@ impl EventLoop {
                 message_expiry: will.properties.message_expiry_interval,
             })
         });
-        Accepted {
-            client: Arc::new(decision.client),
+        Wishes {
             clean_start: connect.clean_start,
             expiry_interval,
             expiry_requested,
@@ -233,7 +254,7 @@ impl EventLoop {
     }
 
     /// Refuse with CONNACK and close (section 3.2.2.2); one line for the log.
-    fn refuse_connect(&mut self, slot: u32, refused: &Refused<'_>) -> Flow {
+    fn refuse_connect(&mut self, slot: u32, refused: Refused) -> Flow {
         self.metrics().client_refused.add(1);
         self.send(slot, |version, out| {
             ConnAck::new(refused.reason_code, false).encode(version, out)
@@ -244,12 +265,12 @@ impl EventLoop {
             .map(|c| (c.peer, c.listener));
         self.report(Refusal {
             action: "connect",
-            client_id: refused.client_id.into(),
-            username: refused.username.map(Into::into),
+            client_id: refused.client_id,
+            username: refused.username,
             peer: peer.map(|(peer, _)| peer),
             listener: self.listener_id(peer.map_or(0, |(_, listener)| listener)),
-            stage: refused.stage.clone(),
-            reason: refused.reason.clone(),
+            stage: refused.stage,
+            reason: refused.reason,
             reason_code: refused.reason_code.as_u8(),
             topic: None,
             suppressed: 0,
@@ -282,182 +303,21 @@ impl EventLoop {
             }
         }
     }
+}
 
-    /// Give the connection its session: a new one, or the one the client left (section 3.1.2.4).
-    pub(crate) fn attach(&mut self, slot: u32, accepted: Accepted) -> Flow {
-        let client_id = Arc::clone(&accepted.client.info.client_id);
-        let existing = match self.shared.registry.find(&client_id) {
-            Some(owner) if owner.loop_index != self.index => {
-                return Flow::HandOver(owner.loop_index, Box::new(accepted));
-            }
-            found => found,
-        };
-        if let Some(old) = existing
-            && let Some(old_slot) = self.session_mut(old).and_then(|s| s.connection)
-        {
-            self.close(
-                old_slot,
-                Close::TakenOver {
-                    for_good: accepted.clean_start,
-                },
-            );
-        }
-        let resumed = match existing {
-            Some(old) if accepted.clean_start => {
-                self.end_session(old);
-                None
-            }
-            Some(old) => self.session_mut(old).is_some().then_some(old),
-            None => None,
-        };
-        let session = if let Some(old) = resumed {
-            old
-        } else {
-            let generation = self.next_generation();
-            let session = Session::new(Arc::clone(&accepted.client));
-            let slot = self.insert_session(generation, session);
-            let reference = SessionRef {
-                loop_index: self.index,
-                slot,
-                generation,
-            };
-            if let Err(owner) = self.shared.registry.claim(&client_id, reference) {
-                // Another loop was quicker.
-                self.sessions.try_remove(slot as usize);
-                return Flow::HandOver(owner.loop_index, Box::new(accepted));
-            }
-            reference
-        };
-        self.go_online(slot, session, accepted, resumed.is_some());
-        if resumed.is_some() {
-            self.resume(slot, session);
-        }
-        Flow::Continue
-    }
-
-    /// Bind connection and session together and say so.
-    fn go_online(&mut self, slot: u32, reference: SessionRef, accepted: Accepted, present: bool) {
-        let window = accepted
-            .receive_maximum
-            .min(self.shared.config.mqtt.max_inflight);
-        let expire_at = accepted.client.expire_at;
-        let client_id = Arc::clone(&accepted.client.info.client_id);
-        let Some(session) = self.session_mut(reference) else {
-            return;
-        };
-        session.client = Arc::clone(&accepted.client);
-        session.connection = Some(slot);
-        session.expiry_interval = accepted.expiry_interval;
-        session.window = window;
-        let keep_alive = self
-            .shared
-            .config
-            .mqtt
-            .server_keepalive
-            .unwrap_or(accepted.keep_alive);
-        let patience = f64::from(keep_alive) * self.shared.config.mqtt.keepalive_multiplier;
-        let now = self.now;
-        let Some(connection) = self.connections.get_mut(slot as usize) else {
-            return;
-        };
-        connection.phase = Phase::Online(reference.slot);
-        #[allow(
-            clippy::cast_possible_truncation,
-            clippy::cast_sign_loss,
-            reason = "65,535 x 65,535 at most"
-        )]
-        {
-            connection.patience = patience.ceil() as u32;
-        }
-        if connection.version == Version::V5 {
-            connection.v5 = Some(Box::<V5State>::default());
-        }
-        if connection.patience > 0 {
-            let entry = (slot, connection.generation);
-            let at = now.saturating_add(connection.patience);
-            self.watch(at, entry);
-        }
-        self.metrics().client_connected.add(1);
-        self.send_connack(slot, &accepted, &client_id, present);
-        if let Some(session) = self.session_mut(reference) {
-            session.will = accepted.will;
-        }
-        if let Some(expire_at) = expire_at {
-            if expire_at <= self.unix_now().as_secs() + URGENT_EXPIRY_SECONDS {
-                self.arm_expiry(reference);
-            } else {
-                self.unarmed.push(reference);
-            }
-        }
-    }
-
-    /// Have the control plane end the connection when its credentials expire.
-    pub(crate) fn arm_expiry(&mut self, reference: SessionRef) {
-        let Some(session) = self.session_mut(reference) else {
-            return;
-        };
-        let Some(expire_at) = session.client.expire_at else {
-            return;
-        };
-        session.has_timer = true;
-        let client_id = Arc::clone(&session.client.info.client_id);
-        self.shared.events.push(Event::SessionOpened {
-            session: reference,
-            client_id,
-            expire_at,
+/// What refused, and why. Where nobody accepted, the last authenticator that had something against
+/// the client says more than the end of the chain does.
+fn refusing_step(decision: &Decision) -> (&str, &str) {
+    let undecided = *decision.decided_by == *"no_match";
+    let objection =
+        decision.steps.iter().rev().find(|step| {
+            step.stage == decision::Stage::Authenticator && step.result != StepResult::Ok
         });
-    }
-
-    /// CONNACK with what differs from the defaults (section 3.2.2.3).
-    fn send_connack(&mut self, slot: u32, accepted: &Accepted, client_id: &str, present: bool) {
-        let mqtt = self.shared.config.mqtt.clone();
-        self.send(slot, |version, out| {
-            let mut ack = ConnAck::new(ReasonCode::Success, present);
-            if version == Version::V5 {
-                let properties = &mut ack.properties;
-                if accepted.expiry_interval != accepted.expiry_requested {
-                    properties.session_expiry_interval = Some(accepted.expiry_interval);
-                }
-                properties.receive_maximum = mqtt.max_awaiting_rel.and_then(NonZeroU16::new);
-                if mqtt.max_qos_allowed < QoS::ExactlyOnce.as_u8() {
-                    properties.maximum_qos = QoS::from_u8(mqtt.max_qos_allowed);
-                }
-                if !mqtt.retain_available {
-                    properties.retain_available = Some(false);
-                }
-                properties.maximum_packet_size = NonZeroU32::new(mqtt.max_packet_size);
-                if accepted.assigned {
-                    properties.assigned_client_identifier = Some(client_id);
-                }
-                if mqtt.max_topic_alias > 0 {
-                    properties.topic_alias_maximum = Some(mqtt.max_topic_alias);
-                }
-                if !mqtt.wildcard_subscription {
-                    properties.wildcard_subscription_available = Some(false);
-                }
-                properties.shared_subscription_available = Some(false);
-                properties.server_keep_alive = mqtt.server_keepalive;
-            }
-            ack.encode(version, out)
-        });
-    }
-
-    /// Send again what was under way, then what waited [MQTT-4.4.0-1].
-    fn resume(&mut self, slot: u32, reference: SessionRef) {
-        let Some(window) = self.session_mut(reference).and_then(|s| s.inflight.take()) else {
-            self.pump(reference.slot);
-            return;
-        };
-        for item in window.resend() {
-            match item {
-                Resend::Publish(id, delivery) => self.write_kept(slot, delivery, Some(id), true),
-                Resend::PubRel(id) => self.send_pubrel(slot, id),
-            }
+    match objection {
+        Some(step) if undecided && step.reason.is_some() => {
+            (&step.name, step.reason.unwrap_or("denied"))
         }
-        if let Some(session) = self.session_mut(reference) {
-            session.inflight = Some(window);
-        }
-        self.pump(reference.slot);
+        _ => (&decision.decided_by, decision.reason.unwrap_or("denied")),
     }
 }
 

@@ -129,7 +129,7 @@ impl EventLoop {
         session.connection = None;
         session.offline_epoch = session.offline_epoch.wrapping_add(1);
         let for_good = match cause {
-            Close::TakenOver { for_good } => for_good,
+            Close::TakenOver { for_good } => for_good || session.expiry_interval == 0,
             _ => session.expiry_interval == 0,
         };
         let will_is_due = match &session.will {

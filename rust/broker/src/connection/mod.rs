@@ -15,6 +15,7 @@ use std::{collections::HashMap, net::SocketAddr};
 use mio::net::TcpStream;
 use vallum_mqtt::packet::{FixedHeader, PINGRESP, PacketType, ReasonCode, Version};
 
+pub use connect::Parked;
 pub use outbox::{BufferPool, Flushed, Outbox};
 
 use crate::event_loop::{EventLoop, Flow};
@@ -72,6 +73,8 @@ pub struct Connection {
     pub needed: usize,
     /// Bytes on their way out.
     pub out: Outbox,
+    /// Its CONNECT, while that waits for a verdict.
+    pub parked: Option<Box<Parked>>,
     /// MQTT 5 state.
     pub v5: Option<Box<V5State>>,
 }
@@ -101,6 +104,7 @@ impl Connection {
             tail: Vec::new(),
             needed: 0,
             out: Outbox::default(),
+            parked: None,
             v5: None,
         }
     }

@@ -2,11 +2,12 @@
 
 use vallum_mqtt::packet::ReasonCode;
 
-use super::EventLoop;
+use super::{EventLoop, input::Flow};
 use crate::{
     command::Command,
-    connection::{Connection, connect::Accepted, disconnect::Close},
+    connection::{Connection, disconnect::Close},
     event_loop::Outgoing,
+    session::attach::Accepted,
     shared::Inbound,
 };
 
@@ -32,7 +33,7 @@ impl EventLoop {
                     }
                     self.recycle(outgoing);
                 }
-                Inbound::Command(command) => self.obey(&command),
+                Inbound::Command(command) => self.obey(command),
             }
         }
     }
@@ -62,19 +63,25 @@ impl EventLoop {
         let Some(slot) = self.adopt(connection) else {
             return;
         };
-        match self.attach(slot, accepted) {
-            super::input::Flow::HandOver(loop_index, accepted) => {
-                self.hand_over(slot, loop_index, *accepted);
+        let flow = self.attach(slot, accepted);
+        self.go_on(slot, flow);
+    }
+
+    /// Go on with a connection that waited: handle what it sent meanwhile, and read again.
+    fn go_on(&mut self, slot: u32, flow: Flow) {
+        match flow {
+            Flow::HandOver(loop_index, accepted) => self.hand_over(slot, loop_index, *accepted),
+            Flow::Continue => {
+                if self.handle_tail(slot) {
+                    self.read_later(slot);
+                }
             }
-            super::input::Flow::Continue => {
-                self.handle_tail(slot);
-            }
-            super::input::Flow::Closed | super::input::Flow::Park => {}
+            Flow::Closed | Flow::Park => {}
         }
     }
 
-    fn obey(&mut self, command: &Command) {
-        match *command {
+    fn obey(&mut self, command: Command) {
+        match command {
             Command::ExpireCredentials { session, expire_at } => {
                 let Some(found) = self.session_mut(session) else {
                     return;
@@ -116,6 +123,20 @@ impl EventLoop {
                     let reason = ReasonCode::from_u8(reason_code)
                         .unwrap_or(ReasonCode::AdministrativeAction);
                     self.close(slot, Close::Server(reason));
+                }
+            }
+            Command::Verdict {
+                slot,
+                generation,
+                verdict,
+            } => {
+                let waits = self
+                    .connections
+                    .get(slot as usize)
+                    .is_some_and(|c| c.generation == generation);
+                if waits {
+                    let flow = self.on_verdict(slot, *verdict, self.unix_now());
+                    self.go_on(slot, flow);
                 }
             }
             Command::Stop => {

@@ -13,7 +13,10 @@ use mio::event::Event;
 use vallum_mqtt::packet::{FixedHeader, ReasonCode};
 
 use super::{EventLoop, READ_SLICE};
-use crate::connection::{Phase, connect::Accepted, disconnect::Close};
+use crate::{
+    connection::{Phase, disconnect::Close},
+    session::attach::Accepted,
+};
 
 /// Largest CONNECT, in bytes: all a client gets before it is known. Room for identifier, user name,
 /// a token of 64 KiB and a will.
@@ -65,7 +68,7 @@ impl EventLoop {
     }
 
     /// Come back to `slot` in the next turn.
-    fn read_later(&mut self, slot: u32) {
+    pub(super) fn read_later(&mut self, slot: u32) {
         if let Some(connection) = self.connections.get_mut(slot as usize)
             && !connection.readable
         {

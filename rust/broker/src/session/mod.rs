@@ -2,9 +2,11 @@
 //!
 //! - [`registry`]: which loop owns the session of a client identifier.
 //! - [`state`]: the session itself.
+//! - `attach`: from an accepted CONNECT to a session.
 //! - [`inflight`]: deliveries that wait for acknowledgements.
 //! - [`queue`]: deliveries that wait for room.
 
+pub(crate) mod attach;
 pub mod inflight;
 pub mod queue;
 pub mod registry;

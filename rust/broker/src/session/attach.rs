@@ -1,0 +1,222 @@
+//! From an accepted CONNECT to a session: a new one, or the one the client left (section 3.1.2.4).
+
+use std::{
+    num::{NonZeroU16, NonZeroU32},
+    sync::Arc,
+};
+
+use vallum_mqtt::packet::{ConnAck, QoS, ReasonCode, Version};
+use vallum_policy::decision::AuthenticatedClient;
+
+use super::{Session, SessionRef, inflight::Resend, state::Will};
+use crate::{
+    connection::{Phase, V5State, disconnect::Close},
+    event::Event,
+    event_loop::{EventLoop, Flow},
+};
+
+/// Credentials that expire within this time get their timer at once; later ones with the next second,
+/// if the connection is still there. So a storm of short connections never wakes the control plane.
+const URGENT_EXPIRY_SECONDS: u64 = 3;
+
+/// A CONNECT that the pipeline let in: all that is needed to go on, here or on another loop.
+#[derive(Debug)]
+pub(crate) struct Accepted {
+    pub(crate) client: Arc<AuthenticatedClient>,
+    pub(crate) wishes: Wishes,
+}
+
+/// What a CONNECT asks of its session.
+#[derive(Debug)]
+pub(crate) struct Wishes {
+    pub(crate) clean_start: bool,
+    /// Seconds the session is to outlive the connection, as granted.
+    pub(crate) expiry_interval: u32,
+    /// The interval the client asked for, to be told when it gets another one.
+    pub(crate) expiry_requested: u32,
+    pub(crate) keep_alive: u16,
+    pub(crate) will: Option<Box<Will>>,
+    pub(crate) receive_maximum: u16,
+    /// The broker chose the client identifier.
+    pub(crate) assigned: bool,
+}
+
+impl EventLoop {
+    /// Give the connection its session: a new one, or the one the client left (section 3.1.2.4).
+    pub(crate) fn attach(&mut self, slot: u32, accepted: Accepted) -> Flow {
+        let client_id = Arc::clone(&accepted.client.info.client_id);
+        let existing = match self.shared.registry.find(&client_id) {
+            Some(owner) if owner.loop_index != self.index => {
+                return Flow::HandOver(owner.loop_index, Box::new(accepted));
+            }
+            found => found,
+        };
+        if let Some(old) = existing
+            && let Some(old_slot) = self.session_mut(old).and_then(|s| s.connection)
+        {
+            self.close(
+                old_slot,
+                Close::TakenOver {
+                    for_good: accepted.wishes.clean_start,
+                },
+            );
+        }
+        let resumed = match existing {
+            Some(old) if accepted.wishes.clean_start => {
+                self.end_session(old);
+                None
+            }
+            Some(old) => self.session_mut(old).is_some().then_some(old),
+            None => None,
+        };
+        let session = if let Some(old) = resumed {
+            old
+        } else {
+            let generation = self.next_generation();
+            let session = Session::new(Arc::clone(&accepted.client));
+            let slot = self.insert_session(generation, session);
+            let reference = SessionRef {
+                loop_index: self.index,
+                slot,
+                generation,
+            };
+            if let Err(owner) = self.shared.registry.claim(&client_id, reference) {
+                // Another loop was quicker.
+                self.sessions.try_remove(slot as usize);
+                return Flow::HandOver(owner.loop_index, Box::new(accepted));
+            }
+            reference
+        };
+        self.go_online(slot, session, accepted, resumed.is_some());
+        if resumed.is_some() {
+            self.resume(slot, session);
+        }
+        Flow::Continue
+    }
+
+    /// Bind connection and session together and say so.
+    fn go_online(&mut self, slot: u32, reference: SessionRef, accepted: Accepted, present: bool) {
+        let window = accepted
+            .wishes
+            .receive_maximum
+            .min(self.shared.config.mqtt.max_inflight);
+        let expire_at = accepted.client.expire_at;
+        let client_id = Arc::clone(&accepted.client.info.client_id);
+        let Some(session) = self.session_mut(reference) else {
+            return;
+        };
+        session.client = Arc::clone(&accepted.client);
+        session.connection = Some(slot);
+        session.expiry_interval = accepted.wishes.expiry_interval;
+        session.window = window;
+        let keep_alive = self
+            .shared
+            .config
+            .mqtt
+            .server_keepalive
+            .unwrap_or(accepted.wishes.keep_alive);
+        let patience = f64::from(keep_alive) * self.shared.config.mqtt.keepalive_multiplier;
+        let now = self.now;
+        let Some(connection) = self.connections.get_mut(slot as usize) else {
+            return;
+        };
+        connection.phase = Phase::Online(reference.slot);
+        #[allow(
+            clippy::cast_possible_truncation,
+            clippy::cast_sign_loss,
+            reason = "65,535 x 65,535 at most"
+        )]
+        {
+            connection.patience = patience.ceil() as u32;
+        }
+        if connection.version == Version::V5 {
+            connection.v5 = Some(Box::<V5State>::default());
+        }
+        if connection.patience > 0 {
+            let entry = (slot, connection.generation);
+            let at = now.saturating_add(connection.patience);
+            self.watch(at, entry);
+        }
+        self.metrics().client_connected.add(1);
+        self.send_connack(slot, &accepted, &client_id, present);
+        if let Some(session) = self.session_mut(reference) {
+            session.will = accepted.wishes.will;
+        }
+        if let Some(expire_at) = expire_at {
+            if expire_at <= self.unix_now().as_secs() + URGENT_EXPIRY_SECONDS {
+                self.arm_expiry(reference);
+            } else {
+                self.unarmed.push(reference);
+            }
+        }
+    }
+
+    /// Have the control plane end the connection when its credentials expire.
+    pub(crate) fn arm_expiry(&mut self, reference: SessionRef) {
+        let Some(session) = self.session_mut(reference) else {
+            return;
+        };
+        let Some(expire_at) = session.client.expire_at else {
+            return;
+        };
+        session.has_timer = true;
+        let client_id = Arc::clone(&session.client.info.client_id);
+        self.shared.events.push(Event::SessionOpened {
+            session: reference,
+            client_id,
+            expire_at,
+        });
+    }
+
+    /// CONNACK with what differs from the defaults (section 3.2.2.3).
+    fn send_connack(&mut self, slot: u32, accepted: &Accepted, client_id: &str, present: bool) {
+        let mqtt = self.shared.config.mqtt.clone();
+        self.send(slot, |version, out| {
+            let mut ack = ConnAck::new(ReasonCode::Success, present);
+            if version == Version::V5 {
+                let properties = &mut ack.properties;
+                if accepted.wishes.expiry_interval != accepted.wishes.expiry_requested {
+                    properties.session_expiry_interval = Some(accepted.wishes.expiry_interval);
+                }
+                properties.receive_maximum = mqtt.max_awaiting_rel.and_then(NonZeroU16::new);
+                if mqtt.max_qos_allowed < QoS::ExactlyOnce.as_u8() {
+                    properties.maximum_qos = QoS::from_u8(mqtt.max_qos_allowed);
+                }
+                if !mqtt.retain_available {
+                    properties.retain_available = Some(false);
+                }
+                properties.maximum_packet_size = NonZeroU32::new(mqtt.max_packet_size);
+                if accepted.wishes.assigned {
+                    properties.assigned_client_identifier = Some(client_id);
+                }
+                if mqtt.max_topic_alias > 0 {
+                    properties.topic_alias_maximum = Some(mqtt.max_topic_alias);
+                }
+                if !mqtt.wildcard_subscription {
+                    properties.wildcard_subscription_available = Some(false);
+                }
+                properties.shared_subscription_available = Some(false);
+                properties.server_keep_alive = mqtt.server_keepalive;
+            }
+            ack.encode(version, out)
+        });
+    }
+
+    /// Send again what was under way, then what waited [MQTT-4.4.0-1].
+    fn resume(&mut self, slot: u32, reference: SessionRef) {
+        let Some(window) = self.session_mut(reference).and_then(|s| s.inflight.take()) else {
+            self.pump(reference.slot);
+            return;
+        };
+        for item in window.resend() {
+            match item {
+                Resend::Publish(id, delivery) => self.write_kept(slot, delivery, Some(id), true),
+                Resend::PubRel(id) => self.send_pubrel(slot, id),
+            }
+        }
+        if let Some(session) = self.session_mut(reference) {
+            session.inflight = Some(window);
+        }
+        self.pump(reference.slot);
+    }
+}
