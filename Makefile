@@ -37,7 +37,7 @@ fmt: $(VENV)/.built
 wheel: $(VENV)/.tools ## one abi3 wheel in dist/
 	$(BIN)/maturin build --release --out dist
 
-bench: wheel ## compare with the peers found on this machine
+bench: $(VENV)/.built ## compare with the peers found on this machine
 	$(BIN)/python bench/run.py $(ARGS)
 
 # The virtual environment with the tools; remade when the list changes.

@@ -9,18 +9,20 @@ from __future__ import annotations
 import json
 import logging
 import os
-import re
 import sys
 from collections.abc import Mapping, MutableMapping
-from typing import Any, Literal, TextIO
+from typing import TYPE_CHECKING, Any, Literal, TextIO
 
 import structlog
 
-from vallum.config.models.log import Level, LogHandler
+from vallum._printable import escaped, masked
+
+if TYPE_CHECKING:
+    from vallum.config.models.log import LogHandler
 
 Format = Literal["console", "json"]
 
-_LEVELS: dict[Level, int] = {
+_LEVELS = {
     "all": logging.NOTSET + 1,
     "debug": logging.DEBUG,
     "info": logging.INFO,
@@ -32,8 +34,6 @@ _LEVELS: dict[Level, int] = {
     "emergency": logging.CRITICAL + 10,
     "none": logging.CRITICAL + 20,
 }
-_TOKEN = re.compile(r"eyJ[A-Za-z0-9_-]{4,}\.[A-Za-z0-9_-]*(?:\.[A-Za-z0-9_-]*)*")
-"""The base64 of `{"`, as every header of a JSON Web Token begins, and the segments after it."""
 _COLORS = {"debug": "2", "info": "32", "warning": "33", "error": "31", "critical": "1;31"}
 
 
@@ -43,15 +43,16 @@ def setup(
     """Write log lines of this program, and of the libraries it uses, to a stream.
 
     Args:
-        handler: `log.console` of the configuration; its defaults if None.
+        handler: `log.console` of the configuration; None: warnings, as text.
         format: overrides the handler's `formatter`.
         stream: standard error if None.
     """
-    handler = handler or LogHandler()
     stream = stream or sys.stderr
-    if format is None:
-        format = "json" if handler.formatter == "json" else "console"
-    utc = handler.timestamp_format != "epoch"
+    level, utc = _LEVELS["warning"], True
+    if handler is not None:
+        level = _LEVELS["none" if handler.enable is False else handler.level]
+        utc = handler.timestamp_format != "epoch"
+        format = format or ("json" if handler.formatter == "json" else "console")
     shared: list[structlog.typing.Processor] = [
         structlog.stdlib.add_log_level,
         structlog.processors.TimeStamper(fmt="iso" if utc else None, utc=utc),
@@ -78,23 +79,7 @@ def setup(
     logging.raiseExceptions = False  # a closed standard error is no reason to stop serving
     root = logging.getLogger()
     root.handlers[:] = [output]
-    root.setLevel(_LEVELS["none" if handler.enable is False else handler.level])
-
-
-def masked(text: str) -> str:
-    """A text in which tokens are not readable."""
-    return _TOKEN.sub("******", text)
-
-
-def escaped(text: str) -> str:
-    """A text as one line that does nothing to a terminal: what is not printable is escaped."""
-    if text.isprintable():
-        return text
-    return "".join(c if c.isprintable() else _escape(c) for c in text)
-
-
-def _escape(character: str) -> str:
-    return json.dumps(character).strip('"')
+    root.setLevel(level)
 
 
 def _mask(_logger: Any, _method: str, event: MutableMapping[str, Any]) -> Mapping[str, Any]:

@@ -6,7 +6,7 @@ import itertools
 
 import pytest
 from support import wire
-from support.broker import Start
+from support.broker import Start, acl
 from support.wire import Reason, Type
 
 QOS = [0, 1, 2]
@@ -180,16 +180,13 @@ async def test_qos_above_the_limit(broker_with: Start) -> None:
         await client.refused(Reason.QOS_NOT_SUPPORTED)
 
 
-DENY = """
-authorization { no_match = allow, deny_action = %s
-                sources = [{ type = file, rules = \"\"\"{deny, all, publish, ["secret"]}.\"\"\" }] }
-"""
+DENY = '{deny, all, publish, ["secret"]}.'
 
 
 @pytest.mark.parametrize("version", wire.VERSIONS)
 @pytest.mark.parametrize("qos", QOS)
 async def test_denied_publish_is_ignored(broker_with: Start, version: int, qos: int) -> None:
-    async with broker_with(DENY % "ignore") as broker:
+    async with broker_with(acl(DENY)) as broker:
         watcher = await broker.client("watcher")
         await watcher.subscribe("#")
         client = await broker.client("c1", version)
@@ -202,7 +199,7 @@ async def test_denied_publish_is_ignored(broker_with: Start, version: int, qos: 
 @pytest.mark.parametrize("version", wire.VERSIONS)
 @pytest.mark.parametrize("qos", QOS)
 async def test_denied_publish_disconnects(broker_with: Start, version: int, qos: int) -> None:
-    async with broker_with(DENY % "disconnect") as broker:
+    async with broker_with(acl(DENY, deny_action="disconnect")) as broker:
         client = await broker.client("c1", version)
         packet_id = 1 if qos else None
         await client.send(
@@ -212,7 +209,7 @@ async def test_denied_publish_disconnects(broker_with: Start, version: int, qos:
 
 
 async def test_denied_exactly_once_frees_its_identifier(broker_with: Start) -> None:
-    async with broker_with(DENY % "ignore") as broker:
+    async with broker_with(acl(DENY)) as broker:
         client = await broker.client("c1", wire.V311)
         await client.subscribe(("#", 2))
         await client.send(wire.publish("secret", version=4, qos=2, packet_id=1))

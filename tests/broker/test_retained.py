@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 from support import wire
-from support.broker import Start
+from support.broker import Start, acl
 from support.wire import Reason, Type
 
 
@@ -147,11 +147,7 @@ async def test_switched_off(broker_with: Start) -> None:
 
 
 async def test_a_denied_message_is_not_retained(broker_with: Start) -> None:
-    text = """
-    authorization { no_match = allow
-                    sources = [{ type = file
-                                 rules = \"\"\"{deny, all, {publish, [{retain, true}]}, ["t"]}.\"\"\" }] }
-    """
+    text = acl('{deny, all, {publish, [{retain, true}]}, ["t"]}.')
     async with broker_with(text) as broker:
         client = await broker.client("c1")
         assert await client.publish("t", b"x", qos=1, retain=True) == Reason.NOT_AUTHORIZED

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 from support import wire
-from support.broker import Start
+from support.broker import Start, acl
 from support.wire import Reason, Type
 
 MATCHES = [
@@ -99,12 +99,7 @@ async def test_overlapping_subscriptions(broker_with: Start) -> None:
 
 @pytest.mark.parametrize("version", wire.VERSIONS)
 async def test_denied_subscription(broker_with: Start, version: int) -> None:
-    text = """
-    authorization { no_match = allow
-                    sources = [{ type = file
-                                 rules = \"\"\"{deny, all, subscribe, ["secret/#"]}.\"\"\" }] }
-    """
-    async with broker_with(text) as broker:
+    async with broker_with(acl('{deny, all, subscribe, ["secret/#"]}.')) as broker:
         client = await broker.client("c1", version)
         codes = await client.subscribe("open", "secret/x", "secret/#")
         denied = Reason.NOT_AUTHORIZED if version == wire.V5 else 0x80

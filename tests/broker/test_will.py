@@ -6,7 +6,7 @@ import time
 
 import pytest
 from support import wire
-from support.broker import Start
+from support.broker import Start, acl
 from support.wire import Reason, Type, Will
 
 WILL = Will(topic="will", payload=b"gone", qos=1)
@@ -189,11 +189,7 @@ async def test_will_belongs_to_its_connection(broker_with: Start) -> None:
 
 
 async def test_will_is_authorized(broker_with: Start) -> None:
-    text = """
-    authorization { no_match = allow
-                    sources = [{ type = file, rules = \"\"\"{deny, all, publish, ["will"]}.\"\"\" }] }
-    """
-    async with broker_with(text) as broker:
+    async with broker_with(acl('{deny, all, publish, ["will"]}.')) as broker:
         watcher = await broker.client("watcher")
         await watcher.subscribe("#")
         client = await broker.open()

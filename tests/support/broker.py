@@ -26,6 +26,17 @@ OPEN = (
 """Everybody may do everything: for tests of the protocol."""
 
 
+def acl(rules: str, *, no_match: str = "allow", deny_action: str = "ignore") -> str:
+    """The `authorization` root with these rules as its only source."""
+    return f'''
+    authorization {{
+      no_match = {no_match}
+      deny_action = {deny_action}
+      sources = [{{ type = file, rules = """{rules}""" }}]
+    }}
+    '''
+
+
 class RunningBroker:
     """A broker that accepts connections, and the clients of the test, which end before it does."""
 

@@ -9,6 +9,7 @@ import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from vallum._printable import MASK, masked
 from vallum.cli.output import print_line, print_table
 
 if TYPE_CHECKING:
@@ -16,7 +17,6 @@ if TYPE_CHECKING:
     from vallum.config import Config
     from vallum.pipeline import Action
 
-MASK = "******"
 _MARKS = {"ok": "✓", "deny": "✗", "error": "!"}
 _RULE = re.compile(r"rule (\d+), line (\d+): (.*)", re.DOTALL)
 _MIN_HIDDEN = 4
@@ -104,8 +104,6 @@ def _token_is_username(config: Config) -> bool:
 
 def _without(value: Any, hidden: str) -> Any:
     """A value in which neither the password nor anything like a token can be read."""
-    from vallum.logs import masked
-
     if isinstance(value, str):
         if len(hidden) >= _MIN_HIDDEN:
             value = value.replace(hidden, MASK)

@@ -10,6 +10,7 @@ from typing import Any
 
 import typer
 
+from vallum._printable import escaped
 from vallum.errors import ConfigError, Fault, VallumError
 
 YES, NO, USAGE = 0, 1, 2
@@ -31,7 +32,7 @@ def print_json_line(value: Any) -> None:
 
 def print_line(text: str = "") -> None:
     """Print a line of an answer."""
-    _print(printable(text))
+    _print(escaped(text))
 
 
 def print_text(text: str) -> None:
@@ -43,27 +44,16 @@ def print_text(text: str) -> None:
 def complain(text: str) -> None:
     """Print to standard error."""
     for line in text.split("\n"):
-        _print(printable(line), error=True)
-
-
-def printable(text: str) -> str:
-    """A text that does nothing to a terminal."""
-    from vallum.logs import escaped
-
-    return escaped(text)
+        _print(escaped(line), error=True)
 
 
 def print_table(rows: Iterable[Sequence[str]]) -> None:
-    """Print aligned columns without borders."""
-    from rich.console import Console
-    from rich.table import Table
-    from rich.text import Text
-
-    table = Table(box=None, show_header=False, pad_edge=False, padding=(0, 2, 0, 0))
-    for row in rows:
-        table.add_row(*(Text(printable(cell)) for cell in row))
-    # Lines of a file or pipe are not broken: something else will read them.
-    Console(width=None if sys.stdout.isatty() else 10_000, highlight=False).print(table)
+    """Print columns, aligned."""
+    cells = [[escaped(cell) for cell in row] for row in rows]
+    widths = [max(map(len, column)) for column in zip(*cells, strict=True)]
+    for row in cells:
+        padded = (cell.ljust(width) for cell, width in zip(row, widths, strict=True))
+        _print("  ".join(padded).rstrip())
 
 
 def print_faults(faults: Iterable[Fault], label: str = "") -> None:

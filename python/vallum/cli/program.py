@@ -216,15 +216,14 @@ class Program:
             "subscribe": "Listen:",
             "publish": "Say something, from another terminal:",
             "mint": "A token for a client of your own:",
-            "explain": "Why a client is refused:",
+            "explain": "Why another client may not use it:",
         }
         if not self._anonymous:
             commands["mint"] = ["vallum", "token", "mint", *data_dir, "--sub", "my-client"]
-            commands["explain"] = [
-                *["vallum", "explain", "connect", *data_dir],
-                *["--clientid", "my-client", "--password-file", "-"],
-            ]
         shown = {name: shlex.join(command) for name, command in commands.items()}
+        if not self._anonymous:
+            explain = ["vallum", "explain", "connect", *data_dir, "--clientid", "another-client"]
+            shown["explain"] = f"{shown['mint']} | {shlex.join(explain)} --password-file -"
         text = "".join(f"\n{titles[name]}\n  {command}\n" for name, command in shown.items())
         self._answers.say(text, "commands", **shown)
 

@@ -148,13 +148,17 @@ impl EventQueue {
 
     /// Add an event. `false` means it was a droppable one and the queue is full.
     pub fn push(&self, event: Event) -> bool {
-        let mut waiting = self.waiting.lock().unwrap_or_else(PoisonError::into_inner);
-        if waiting.len() >= MAX_WAITING && matches!(event, Event::Refused(_)) {
-            return false;
-        }
-        waiting.push(event);
-        if waiting.len() == 1 {
-            // A full pipe means the reader has been woken already.
+        let first = {
+            let mut waiting = self.waiting.lock().unwrap_or_else(PoisonError::into_inner);
+            if waiting.len() >= MAX_WAITING && matches!(event, Event::Refused(_)) {
+                return false;
+            }
+            waiting.push(event);
+            waiting.len() == 1
+        };
+        if first {
+            // Outside the lock: the reader wakes up at once and wants it. A full pipe means that it
+            // has been woken already.
             let _ = (&self.wake).write(&[1]);
         }
         true

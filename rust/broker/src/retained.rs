@@ -5,7 +5,10 @@ use std::{
     sync::{Arc, PoisonError, RwLock},
 };
 
-use vallum_mqtt::topic::{Cursor, TopicTree};
+use vallum_mqtt::{
+    packet::QoS,
+    topic::{Cursor, TopicTree},
+};
 
 use crate::{
     config::RetainerConfig,
@@ -78,13 +81,27 @@ impl RetainedStore {
         self.len() == 0
     }
 
-    /// The next messages that `filter` matches, and where to go on.
-    fn slice(&self, filter: &str, from: Option<&Cursor>) -> (Vec<Arc<Message>>, Option<Cursor>) {
+    /// The next messages that `filter` matches, and where to go on. It ends early once `room`
+    /// messages of `QoS` 1 or 2 (after the cap `max_qos`) are among them.
+    fn slice(
+        &self,
+        filter: &str,
+        from: Option<&Cursor>,
+        max_qos: QoS,
+        mut room: usize,
+    ) -> (Vec<Arc<Message>>, Option<Cursor>) {
         let topics = self.topics.read().unwrap_or_else(PoisonError::into_inner);
         let mut found = Vec::new();
         let next = topics.for_each_match(filter, from, SLICE, &mut |_, message| {
             found.push(Arc::clone(message));
-            ControlFlow::Continue(())
+            if message.qos.min(max_qos) != QoS::AtMostOnce {
+                room = room.saturating_sub(1);
+            }
+            if room == 0 {
+                ControlFlow::Break(())
+            } else {
+                ControlFlow::Continue(())
+            }
         });
         (found, next)
     }
@@ -113,6 +130,9 @@ impl Replay {
 
 impl EventLoop {
     /// Send the next slice to each subscription that waits for retained messages.
+    ///
+    /// A client that does not keep up is waited for: its window or outbox must have room first, so
+    /// replays never fill its queue. [`EventLoop::wake_replays`] brings it back.
     pub(crate) fn replay_retained(&mut self) {
         for _ in 0..self.replays.len().min(REPLAYS_PER_TURN) {
             let Some(mut replay) = self.replays.pop_front() else {
@@ -124,19 +144,19 @@ impl EventLoop {
             let Some(slot) = session.connection else {
                 continue;
             };
-            let backlog = session
-                .queue
-                .as_ref()
-                .is_some_and(|queue| !queue.is_empty());
-            if backlog || !self.outbox_has_room(slot) {
-                // The client does not keep up: wait for it instead of filling memory.
-                self.stalled_replays.push(replay);
+            let room = session.free_window();
+            if room == 0 || !self.outbox_has_room(slot) {
+                if let Some(session) = self.session_mut(replay.session) {
+                    session.stalled_replays.get_or_insert_default().push(replay);
+                }
                 continue;
             }
-            let (messages, next) = self
-                .shared
-                .retained
-                .slice(&replay.filter, replay.cursor.as_ref());
+            let max_qos = replay.options.qos;
+            let cursor = replay.cursor.as_ref();
+            let (messages, next) =
+                self.shared
+                    .retained
+                    .slice(&replay.filter, cursor, max_qos, room);
             for message in messages {
                 self.deliver_retained(replay.session, slot, replay.options, &message);
             }
@@ -144,6 +164,17 @@ impl EventLoop {
                 replay.cursor = Some(cursor);
                 self.replays.push_back(replay);
             }
+        }
+    }
+
+    /// A session has room again: go on with its replays.
+    pub(crate) fn wake_replays(&mut self, session_slot: u32) {
+        if let Some(entry) = self.sessions.get_mut(session_slot as usize)
+            && entry.session.stalled_replays.is_some()
+            && entry.session.free_window() > 0
+            && let Some(stalled) = entry.session.stalled_replays.take()
+        {
+            self.replays.extend(*stalled);
         }
     }
 
@@ -168,7 +199,7 @@ impl EventLoop {
         let Some(session) = self.session_mut(to) else {
             return;
         };
-        if delivery.qos == vallum_mqtt::packet::QoS::AtMostOnce {
+        if delivery.qos == QoS::AtMostOnce {
             self.write_kept(slot, &delivery, None, false);
         } else if session.may_send() {
             let id = session.inflight_mut().push(delivery.clone());

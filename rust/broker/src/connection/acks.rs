@@ -114,8 +114,12 @@ impl EventLoop {
         };
         let session = &mut entry.session;
         let known = session.inflight.as_deref_mut().is_some_and(apply);
+        let stalled = session.stalled_replays.is_some();
         if session.queue.is_some() {
             self.pump(session_slot);
+        }
+        if stalled {
+            self.wake_replays(session_slot);
         }
         known
     }

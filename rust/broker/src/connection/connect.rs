@@ -152,7 +152,7 @@ impl EventLoop {
             client_attrs: None,
             is_superuser: false,
         };
-        Some(self.pipeline.connect(&request, self.unix_now()))
+        Some(self.pipeline.connect(&request, self.unix_now))
     }
 
     /// Go on with what the pipeline said, now or after a verdict from outside.

@@ -127,6 +127,7 @@ impl EventLoop {
             return;
         };
         session.connection = None;
+        session.stalled_replays = None;
         session.offline_epoch = session.offline_epoch.wrapping_add(1);
         let for_good = match cause {
             Close::TakenOver { for_good } => for_good || session.expiry_interval == 0,
@@ -143,7 +144,7 @@ impl EventLoop {
             let at = match (cause, client.expire_at) {
                 // A will is not blocked by the very expiry that caused it.
                 (Close::CredentialsExpired, Some(expire_at)) => Duration::from_secs(expire_at),
-                _ => self.unix_now(),
+                _ => self.unix_now,
             };
             self.publish_will(reference, &client, &will, at);
         }
@@ -184,7 +185,7 @@ impl EventLoop {
         // A delayed will is due at the latest when the session ends [MQTT-3.1.2-8].
         if let Some(will) = session.will.take() {
             let client = Arc::clone(&session.client);
-            self.publish_will(reference, &client, &will, self.unix_now());
+            self.publish_will(reference, &client, &will, self.unix_now);
         }
         let Some(entry) = self.sessions.try_remove(reference.slot as usize) else {
             return;

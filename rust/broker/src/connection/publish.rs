@@ -100,7 +100,7 @@ impl EventLoop {
             qos: publish.qos.as_u8(),
             topic,
         };
-        let verdict = self.pipeline.authorize(&client, &request, self.unix_now());
+        let verdict = self.pipeline.authorize(&client, &request, self.unix_now);
         if !verdict.allow {
             self.metrics().messages_denied.add(1);
             self.report_denied(slot, "publish", &client, &verdict, topic);

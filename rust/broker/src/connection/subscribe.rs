@@ -105,7 +105,7 @@ impl EventLoop {
             qos: entry.qos.as_u8(),
             topic: entry.filter,
         };
-        let verdict = self.pipeline.authorize(&client, &request, self.unix_now());
+        let verdict = self.pipeline.authorize(&client, &request, self.unix_now);
         if verdict.allow {
             return Ok(());
         }

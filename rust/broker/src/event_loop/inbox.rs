@@ -112,7 +112,7 @@ impl EventLoop {
                     .filter(|s| s.connection.is_none() && s.offline_epoch == offline_epoch)
                     .and_then(|s| Some((s.client.clone(), s.will.take()?)));
                 if let Some((client, will)) = will {
-                    self.publish_will(session, &client, &will, self.unix_now());
+                    self.publish_will(session, &client, &will, self.unix_now);
                 }
             }
             Command::Disconnect {
@@ -135,7 +135,7 @@ impl EventLoop {
                     .get(slot as usize)
                     .is_some_and(|c| c.generation == generation);
                 if waits {
-                    let flow = self.on_verdict(slot, *verdict, self.unix_now());
+                    let flow = self.on_verdict(slot, *verdict, self.unix_now);
                     self.go_on(slot, flow);
                 }
             }

@@ -82,8 +82,6 @@ pub(crate) struct EventLoop {
     pub(crate) unarmed: Vec<SessionRef>,
     /// Retained messages still to be sent, a slice a turn.
     pub(crate) replays: VecDeque<Replay>,
-    /// Those whose client does not keep up; looked at again every second.
-    pub(crate) stalled_replays: Vec<Replay>,
     /// What goes to each other loop at the end of the turn.
     outbound: Vec<Vec<Inbound>>,
     /// Scratch for the receivers of one message.
@@ -93,6 +91,8 @@ pub(crate) struct EventLoop {
     pub(crate) throttle: RefusalThrottle,
     /// Broker second of this turn.
     pub(crate) now: u32,
+    /// Unix time of this turn, for decisions.
+    pub(crate) unix_now: Duration,
     stopping: bool,
 }
 
@@ -132,13 +132,13 @@ impl EventLoop {
             ready: VecDeque::new(),
             unarmed: Vec::new(),
             replays: VecDeque::new(),
-            stalled_replays: Vec::new(),
             outbound: (0..loops).map(|_| Vec::new()).collect(),
             targets: Vec::new(),
             read_buffer: vec![0; READ_BUFFER_BYTES],
             wheel: Wheel::new(now),
             throttle: RefusalThrottle::default(),
             now,
+            unix_now: clock::unix_time(),
             stopping: false,
             shared,
         })
@@ -166,6 +166,7 @@ impl EventLoop {
                 Err(e) => return Err(e),
             }
             self.now = self.shared.clock.second();
+            self.unix_now = clock::unix_time();
             if self.pipeline_version != self.shared.pipeline_version() {
                 self.pipeline_version = self.shared.pipeline_version();
                 self.pipeline = self.shared.pipeline();
@@ -234,12 +235,6 @@ impl EventLoop {
     )]
     pub(crate) fn metrics(&self) -> &Metrics {
         &self.shared.metrics[usize::from(self.index)]
-    }
-
-    /// Unix time, for decisions.
-    #[allow(clippy::unused_self, reason = "the loop is where time comes from")]
-    pub(crate) fn unix_now(&self) -> Duration {
-        clock::unix_time()
     }
 
     /// A number no other user of a slot has.

@@ -495,13 +495,15 @@ impl EventLoop {
             && let Some(Phase::Online(session)) =
                 self.connections.get(slot as usize).map(|c| c.phase)
             && let Some(entry) = self.sessions.get(session as usize)
-            && entry
-                .session
-                .queue
-                .as_ref()
-                .is_some_and(|queue| !queue.is_empty())
         {
-            self.pump(session);
+            let waiting = entry.session.queue.is_some();
+            let stalled = entry.session.stalled_replays.is_some();
+            if waiting {
+                self.pump(session);
+            }
+            if stalled {
+                self.wake_replays(session);
+            }
         }
     }
 

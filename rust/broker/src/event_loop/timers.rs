@@ -21,7 +21,6 @@ impl EventLoop {
         for session in mem::take(&mut self.unarmed) {
             self.arm_expiry(session);
         }
-        self.replays.extend(self.stalled_replays.drain(..));
         let mut due = Vec::new();
         self.wheel.advance(self.now, |entry| due.push(entry));
         for entry in due {

@@ -143,7 +143,7 @@ impl EventLoop {
             session.will = accepted.wishes.will;
         }
         if let Some(expire_at) = expire_at {
-            if expire_at <= self.unix_now().as_secs() + URGENT_EXPIRY_SECONDS {
+            if expire_at <= self.unix_now.as_secs() + URGENT_EXPIRY_SECONDS {
                 self.arm_expiry(reference);
             } else {
                 self.unarmed.push(reference);

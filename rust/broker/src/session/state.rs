@@ -9,7 +9,7 @@ use vallum_mqtt::packet::QoS;
 use vallum_policy::decision::AuthenticatedClient;
 
 use super::{inflight::Inflight, queue::MessageQueue};
-use crate::router::SubscriptionOptions;
+use crate::{retained::Replay, router::SubscriptionOptions};
 
 /// Session Expiry Interval that never ends (section 3.1.2.11.2).
 pub const NEVER: u32 = u32::MAX;
@@ -56,6 +56,12 @@ pub struct Session {
     pub queue: Option<Box<MessageQueue>>,
     /// Identifiers of incoming `QoS` 2 messages whose PUBREL is due.
     pub awaiting_rel: Option<Box<HashSet<u16>>>,
+    /// Retained messages it is still to get once it has room.
+    #[allow(
+        clippy::box_collection,
+        reason = "a pointer in every session, a list in few"
+    )]
+    pub(crate) stalled_replays: Option<Box<Vec<Replay>>>,
     /// The will.
     pub will: Option<Box<Will>>,
 }
@@ -74,6 +80,7 @@ impl Session {
             inflight: None,
             queue: None,
             awaiting_rel: None,
+            stalled_replays: None,
             will: None,
         }
     }
@@ -86,6 +93,15 @@ impl Session {
     /// The queue, made on first use.
     pub fn queue_mut(&mut self) -> &mut MessageQueue {
         self.queue.get_or_insert_default()
+    }
+
+    /// Deliveries of `QoS` 1 or 2 that may be sent at once.
+    pub fn free_window(&self) -> usize {
+        if self.queue.as_ref().is_some_and(|queue| !queue.is_empty()) {
+            return 0;
+        }
+        let window = usize::from(self.window);
+        window.saturating_sub(self.inflight.as_ref().map_or(0, |i| i.len()))
     }
 
     /// Whether a delivery of `QoS` 1 or 2 may be sent at once.

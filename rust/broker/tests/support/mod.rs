@@ -1,0 +1,289 @@
+//! A broker on a free port and blocking clients that speak packets. Every wait has a deadline.
+#![allow(
+    dead_code,
+    clippy::unwrap_used,
+    clippy::indexing_slicing,
+    clippy::missing_panics_doc,
+    reason = "shared by test files, each of which uses a part"
+)]
+
+use std::{
+    io::{ErrorKind, Read, Write},
+    net::{SocketAddr, TcpStream},
+    num::NonZeroU16,
+    sync::Arc,
+    time::{Duration, Instant},
+};
+
+use vallum_broker::{Broker, config::BrokerConfig};
+use vallum_mqtt::packet::{
+    Ack, Connect, ConnectProperties, Disconnect, FixedHeader, Packet, PacketType, Publish,
+    PublishProperties, QoS, ReasonCode, Subscribe, SubscribeProperties, Subscription,
+    Subscriptions, Version,
+};
+use vallum_policy::pipeline::{Pipeline, PolicyConfig};
+
+/// How long a test waits for what must come.
+pub(crate) const DEADLINE: Duration = Duration::from_secs(10);
+
+/// A policy that lets everybody do everything; `chain` is the JSON of the authenticators.
+pub(crate) fn policy(chain: &str, enable_authn: &str) -> Arc<Pipeline> {
+    let text = format!(
+        r#"{{"version":1,"profile":"hardened","use_username_as_clientid":false,
+        "client_attrs_init":[],"clientid_override":null,
+        "authentication":{{"ignore_backend_failures":false,"chain":null,
+          "listeners":{{"tcp:default":{{"enable_authn":"{enable_authn}","chain":{chain}}}}}}},
+        "authorization":{{"no_match":"allow","deny_action":"ignore","ignore_backend_failures":false,
+          "topic_template_allow":{{"plus":false,"hash":false,"slash":false}},"sources":[]}}}}"#
+    );
+    Arc::new(Pipeline::compile(&PolicyConfig::from_json(&text).unwrap()).unwrap())
+}
+
+/// A broker with `loops` event loops; `mqtt` overrides members of the `mqtt` object.
+pub(crate) fn broker(
+    loops: usize,
+    mqtt: &[(&str, serde_json::Value)],
+    pipeline: Arc<Pipeline>,
+) -> Broker {
+    let mut document = serde_json::json!({
+        "version": 1, "loops": loops,
+        "listeners": [{"id": "tcp:default", "bind": "127.0.0.1:0", "max_connections": null,
+                       "zone": "default", "backlog": 128}],
+        "mqtt": {"idle_timeout_ms": 15000, "max_packet_size": 1_048_576, "max_clientid_len": 65535,
+                 "max_topic_levels": 128, "max_topic_alias": 65535, "max_qos_allowed": 2,
+                 "retain_available": true, "wildcard_subscription": true, "server_keepalive": null,
+                 "keepalive_multiplier": 1.5, "session_expiry_interval": 7200,
+                 "max_session_expiry_interval": null, "message_expiry_interval": null,
+                 "max_awaiting_rel": 100, "await_rel_timeout": 300, "max_inflight": 32,
+                 "max_mqueue_len": 1000, "mqueue_store_qos0": true, "max_subscriptions": null,
+                 "upgrade_qos": false, "ignore_loop_deliver": false, "strict_mode": true,
+                 "max_outbox_bytes": 1_048_576},
+        "retainer": {"enable": true, "max_payload_size": 1_048_576, "max_retained_messages": 0,
+                     "msg_expiry_interval_ms": 0}
+    });
+    for (key, value) in mqtt {
+        document["mqtt"][*key] = value.clone();
+    }
+    let config: BrokerConfig = serde_json::from_value(document).unwrap();
+    Broker::start(config, pipeline).unwrap()
+}
+
+/// An open broker.
+pub(crate) fn open_broker(loops: usize) -> Broker {
+    broker(loops, &[], policy("null", "false"))
+}
+
+/// Where its one listener listens.
+pub(crate) fn address(broker: &Broker) -> SocketAddr {
+    broker.listeners().first().unwrap().1
+}
+
+/// A client that sends and reads packets.
+pub(crate) struct Client {
+    stream: TcpStream,
+    version: Version,
+    read: Vec<u8>,
+}
+
+/// A packet that outlives the bytes it came in.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) enum Got {
+    ConnAck {
+        reason: ReasonCode,
+        present: bool,
+    },
+    Publish {
+        topic: String,
+        payload: Vec<u8>,
+        qos: QoS,
+        dup: bool,
+        retain: bool,
+        id: u16,
+    },
+    Ack {
+        packet: PacketType,
+        id: u16,
+        reason: ReasonCode,
+    },
+    SubAck(Vec<ReasonCode>),
+    Disconnect(ReasonCode),
+    Other(PacketType),
+    Closed,
+}
+
+impl Client {
+    /// Open a connection.
+    pub(crate) fn open(broker: &Broker, version: Version) -> Self {
+        let stream = TcpStream::connect(address(broker)).unwrap();
+        stream.set_nodelay(true).unwrap();
+        Self {
+            stream,
+            version,
+            read: Vec::new(),
+        }
+    }
+
+    /// Open and send CONNECT; the answer is not read.
+    pub(crate) fn connecting(
+        broker: &Broker,
+        version: Version,
+        client_id: &str,
+        clean_start: bool,
+        expiry: u32,
+    ) -> Self {
+        let mut client = Self::open(broker, version);
+        let connect = Connect {
+            version,
+            clean_start,
+            keep_alive: 0,
+            client_id,
+            will: None,
+            user_name: None,
+            password: None,
+            properties: ConnectProperties {
+                session_expiry_interval: (version == Version::V5).then_some(expiry),
+                ..ConnectProperties::default()
+            },
+        };
+        let mut bytes = Vec::new();
+        connect.encode(&mut bytes).unwrap();
+        client.send_bytes(&bytes);
+        client
+    }
+
+    /// Connect and insist on success; gives the session-present flag as well.
+    pub(crate) fn connect(
+        broker: &Broker,
+        client_id: &str,
+        clean_start: bool,
+        expiry: u32,
+    ) -> (Self, bool) {
+        let mut client = Self::connecting(broker, Version::V5, client_id, clean_start, expiry);
+        match client.next() {
+            Got::ConnAck {
+                reason: ReasonCode::Success,
+                present,
+            } => (client, present),
+            other => panic!("expected CONNACK, got {other:?}"),
+        }
+    }
+
+    pub(crate) fn send_bytes(&mut self, bytes: &[u8]) {
+        self.stream.write_all(bytes).unwrap();
+    }
+
+    pub(crate) fn send(&mut self, packet: &Packet<'_>) {
+        let mut bytes = Vec::new();
+        packet.encode(self.version, &mut bytes).unwrap();
+        self.send_bytes(&bytes);
+    }
+
+    /// Subscribe and insist on success.
+    pub(crate) fn subscribe(&mut self, filter: &str, qos: QoS) {
+        let mut raw = Vec::new();
+        let subscription = Subscription {
+            filter,
+            qos,
+            no_local: false,
+            retain_as_published: false,
+            retain_handling: vallum_mqtt::packet::RetainHandling::OnSubscribe,
+        };
+        subscription.write(self.version, &mut raw).unwrap();
+        self.send(&Packet::Subscribe(Subscribe {
+            packet_id: NonZeroU16::MIN,
+            subscriptions: Subscriptions::parse(self.version, &raw).unwrap(),
+            properties: SubscribeProperties::default(),
+        }));
+        match self.next() {
+            Got::SubAck(codes) => assert!(codes.iter().all(|code| !code.is_failure()), "{codes:?}"),
+            other => panic!("expected SUBACK, got {other:?}"),
+        }
+    }
+
+    /// Publish; `id` is 0 for `QoS` 0.
+    pub(crate) fn publish(&mut self, topic: &str, payload: &[u8], qos: QoS, id: u16) {
+        self.send(&Packet::Publish(Publish {
+            dup: false,
+            qos,
+            retain: false,
+            topic,
+            packet_id: NonZeroU16::new(id),
+            properties: PublishProperties::default(),
+            payload,
+        }));
+    }
+
+    pub(crate) fn ack(&mut self, packet: PacketType, id: u16) {
+        let ack = Ack::new(NonZeroU16::new(id).unwrap(), ReasonCode::Success);
+        let mut bytes = Vec::new();
+        ack.encode(packet, self.version, &mut bytes).unwrap();
+        self.send_bytes(&bytes);
+    }
+
+    /// Leave, keeping the session if it has an expiry.
+    pub(crate) fn leave(mut self) {
+        self.send(&Packet::Disconnect(Disconnect::new(ReasonCode::Success)));
+        while self.next() != Got::Closed {}
+    }
+
+    /// The next packet; panics if none comes in time.
+    pub(crate) fn next(&mut self) -> Got {
+        self.next_within(DEADLINE).expect("no packet in time")
+    }
+
+    /// The next packet, if one comes within `patience`.
+    pub(crate) fn next_within(&mut self, patience: Duration) -> Option<Got> {
+        let deadline = Instant::now() + patience;
+        loop {
+            if let Some(got) = self.take() {
+                return Some(got);
+            }
+            let left = deadline
+                .checked_duration_since(Instant::now())
+                .filter(|d| !d.is_zero())?;
+            self.stream.set_read_timeout(Some(left)).unwrap();
+            let mut chunk = [0u8; 8192];
+            match self.stream.read(&mut chunk) {
+                Ok(0) => return Some(Got::Closed),
+                Ok(n) => self.read.extend_from_slice(chunk.get(..n).unwrap()),
+                Err(e) if matches!(e.kind(), ErrorKind::WouldBlock | ErrorKind::TimedOut) => {}
+                Err(e) if e.kind() == ErrorKind::ConnectionReset => return Some(Got::Closed),
+                Err(e) => panic!("{e}"),
+            }
+        }
+    }
+
+    fn take(&mut self) -> Option<Got> {
+        let (header, at) = FixedHeader::parse(&self.read).unwrap()?;
+        let end = at + header.remaining_length as usize;
+        let body = self.read.get(at..end)?.to_vec();
+        self.read.drain(..end);
+        Some(
+            match Packet::decode(self.version, &header, &body).unwrap() {
+                Packet::ConnAck(ack) => Got::ConnAck {
+                    reason: ack.reason,
+                    present: ack.session_present,
+                },
+                Packet::Publish(publish) => Got::Publish {
+                    topic: publish.topic.to_owned(),
+                    payload: publish.payload.to_vec(),
+                    qos: publish.qos,
+                    dup: publish.dup,
+                    retain: publish.retain,
+                    id: publish.packet_id.map_or(0, NonZeroU16::get),
+                },
+                Packet::PubAck(ack)
+                | Packet::PubRec(ack)
+                | Packet::PubRel(ack)
+                | Packet::PubComp(ack) => Got::Ack {
+                    packet: header.packet_type,
+                    id: ack.packet_id.get(),
+                    reason: ack.reason,
+                },
+                Packet::SubAck(ack) => Got::SubAck(ack.codes.iter().collect()),
+                Packet::Disconnect(disconnect) => Got::Disconnect(disconnect.reason),
+                other => Got::Other(other.packet_type()),
+            },
+        )
+    }
+}
