@@ -15,7 +15,7 @@ use vallum_broker::{
     event::{Event, Question},
 };
 use vallum_mqtt::packet::{FixedHeader, PacketType, QoS, ReasonCode, Version};
-use vallum_policy::{decision::Grant, pipeline::ExternalVerdict};
+use vallum_policy::pipeline::ExternalVerdict;
 
 const CHAIN: &str =
     r#"[{"mechanism":"external","id":"policy","enable":true,"precondition":null,"handle":7}]"#;
@@ -51,10 +51,7 @@ fn the_connection_waits_and_nobody_else_does() {
 
     let mut second = Client::connecting(&broker, Version::V5, "second", true, 0);
     let asked = question(&broker);
-    broker.answer(
-        asked.connection,
-        ExternalVerdict::Ok(Box::new(Grant::default())),
-    );
+    broker.answer(asked.connection, ExternalVerdict::Ok(Box::default()));
     assert!(matches!(
         second.next(),
         Got::ConnAck {
@@ -65,10 +62,7 @@ fn the_connection_waits_and_nobody_else_does() {
     second.subscribe("t", QoS::AtMostOnce);
 
     assert_eq!(waiting.next_within(Duration::from_millis(50)), None);
-    broker.answer(
-        first.connection,
-        ExternalVerdict::Ok(Box::new(Grant::default())),
-    );
+    broker.answer(first.connection, ExternalVerdict::Ok(Box::default()));
     assert!(matches!(
         waiting.next(),
         Got::ConnAck {
@@ -100,10 +94,7 @@ fn a_refusal_and_an_answer_for_nobody() {
     broker.answer(asked.connection, deny);
     let mut next = Client::connecting(&broker, Version::V5, "d", true, 0);
     let asked = question(&broker);
-    broker.answer(
-        asked.connection,
-        ExternalVerdict::Ok(Box::new(Grant::default())),
-    );
+    broker.answer(asked.connection, ExternalVerdict::Ok(Box::default()));
     assert!(matches!(
         next.next(),
         Got::ConnAck {
