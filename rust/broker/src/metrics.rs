@@ -26,6 +26,8 @@ counters! {
     connections_accepted => "connections.accepted",
     /// Connections closed because a limit was reached.
     connections_refused => "connections.refused",
+    /// Times accepting failed because descriptors ran out.
+    accept_failed => "connections.accept_failed",
     /// CONNECT packets that were answered with success.
     client_connected => "client.connected",
     /// Connections of connected clients that ended.

@@ -7,7 +7,7 @@ use std::{
 
 use vallum_mqtt::{
     packet::QoS,
-    topic::{Cursor, TopicTree},
+    topic::{Cursor, TopicTree, filter::has_wildcard},
 };
 
 use crate::{
@@ -66,6 +66,16 @@ impl RetainedStore {
             return;
         }
         topics.insert(outgoing.topic, message);
+    }
+
+    /// Whether a subscription to `filter` can get anything: a cheap look before a replay is begun.
+    pub(crate) fn may_match(&self, filter: &str) -> bool {
+        let topics = self.topics.read().unwrap_or_else(PoisonError::into_inner);
+        if has_wildcard(filter) {
+            !topics.is_empty()
+        } else {
+            topics.get(filter).is_some()
+        }
     }
 
     /// Number of retained messages.
@@ -163,6 +173,8 @@ impl EventLoop {
             if let Some(cursor) = next {
                 replay.cursor = Some(cursor);
                 self.replays.push_back(replay);
+            } else if let Some(session) = self.session_mut(replay.session) {
+                session.pending_replays = session.pending_replays.saturating_sub(1);
             }
         }
     }

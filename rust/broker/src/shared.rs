@@ -53,9 +53,15 @@ pub(crate) enum Inbound {
     Command(Command),
 }
 
+/// Items in a letter box past which no loop reads from its clients until the owner has caught up: what
+/// comes in faster than it can be passed on is left in the sockets.
+const MAX_INBOX_ITEMS: usize = 65_536;
+
 /// A loop's letter box: appended to by anybody, emptied by its owner.
 #[derive(Default)]
 pub(crate) struct Inbox {
+    /// Items that wait, to be read without the lock.
+    length: AtomicUsize,
     waiting: Mutex<VecDeque<Inbound>>,
     waker: Mutex<Option<Arc<Waker>>>,
 }
@@ -72,6 +78,7 @@ impl Inbox {
             let mut waiting = self.waiting.lock().unwrap_or_else(PoisonError::into_inner);
             let was_empty = waiting.is_empty();
             waiting.extend(batch);
+            self.length.store(waiting.len(), Ordering::Relaxed);
             was_empty
         };
         if was_empty
@@ -84,7 +91,14 @@ impl Inbox {
 
     /// Take everything.
     pub(crate) fn take(&self) -> VecDeque<Inbound> {
-        mem::take(&mut *self.waiting.lock().unwrap_or_else(PoisonError::into_inner))
+        let mut waiting = self.waiting.lock().unwrap_or_else(PoisonError::into_inner);
+        self.length.store(0, Ordering::Relaxed);
+        mem::take(&mut *waiting)
+    }
+
+    /// Whether its owner does not keep up.
+    fn is_full(&self) -> bool {
+        self.length.load(Ordering::Relaxed) > MAX_INBOX_ITEMS
     }
 }
 
@@ -154,6 +168,11 @@ impl Shared {
             .write()
             .unwrap_or_else(PoisonError::into_inner) = pipeline;
         self.pipeline_version.fetch_add(1, Ordering::Release);
+    }
+
+    /// Whether some loop does not keep up with what the others pass on to it.
+    pub(crate) fn is_congested(&self) -> bool {
+        self.inboxes.len() > 1 && self.inboxes.iter().any(Inbox::is_full)
     }
 
     /// Post one item to a loop.

@@ -88,7 +88,7 @@ impl EventLoop {
             .sessions
             .get_mut(session_slot as usize)
             .and_then(|entry| entry.session.awaiting_rel.as_mut())
-            .is_some_and(|waiting| waiting.remove(&id.get()));
+            .is_some_and(|waiting| waiting.remove(&id.get()).is_some());
         let reason = if known {
             ReasonCode::Success
         } else {

@@ -128,6 +128,7 @@ impl EventLoop {
         };
         session.connection = None;
         session.stalled_replays = None;
+        session.pending_replays = 0;
         session.offline_epoch = session.offline_epoch.wrapping_add(1);
         let for_good = match cause {
             Close::TakenOver { for_good } => for_good || session.expiry_interval == 0,

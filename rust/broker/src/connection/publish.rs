@@ -179,18 +179,22 @@ impl EventLoop {
             .max_awaiting_rel
             .map_or(usize::MAX, usize::from);
         let packet_id = packet_id?;
+        let (now, timeout) = (self.now, self.shared.config.mqtt.await_rel_timeout);
         let id = packet_id.get();
         let entry = self.sessions.get_mut(session_slot as usize)?;
         let waiting = entry.session.awaiting_rel.get_or_insert_default();
-        if waiting.contains(&id) {
+        if waiting.contains_key(&id) {
             // A repetition of one that was passed on already [MQTT-4.3.3-10].
             self.send_ack(slot, PacketType::PubRec, packet_id, ReasonCode::Success);
             return Some(Flow::Continue);
         }
         if waiting.len() >= limit {
+            waiting.retain(|_, since| now < since.saturating_add(timeout));
+        }
+        if waiting.len() >= limit {
             return Some(self.refuse_packet(slot, ReasonCode::ReceiveMaximumExceeded));
         }
-        waiting.insert(id);
+        waiting.insert(id, now);
         None
     }
 

@@ -19,6 +19,9 @@ use crate::{
     session::SessionRef,
 };
 
+/// Subscriptions of one session that may wait for retained messages at a time; more are refused.
+const MAX_PENDING_REPLAYS: u32 = 10_000;
+
 /// The reason code that grants a `QoS`.
 fn granted_code(qos: QoS) -> ReasonCode {
     match qos {
@@ -154,18 +157,24 @@ impl EventLoop {
             .session_mut(reference)
             .ok_or(ReasonCode::UnspecifiedError)?;
         let known = session.subscriptions.contains_key(entry.filter);
-        if !known && session.subscriptions.len() >= limit {
+        if (!known && session.subscriptions.len() >= limit)
+            || session.pending_replays >= MAX_PENDING_REPLAYS
+        {
             return Err(ReasonCode::QuotaExceeded);
         }
         session.subscriptions.insert(entry.filter.into(), options);
         self.shared
             .router
             .subscribe(entry.filter, reference, options);
-        let replay = match entry.retain_handling {
+        let due = match entry.retain_handling {
             RetainHandling::OnSubscribe => true,
             RetainHandling::IfNew => !known,
             RetainHandling::Never => false,
         };
+        let replay = due && self.shared.retained.may_match(scope.filter());
+        if replay && let Some(session) = self.session_mut(reference) {
+            session.pending_replays += 1;
+        }
         Ok(Granted { options, replay })
     }
 

@@ -1,6 +1,6 @@
 //! New connections.
 
-use std::{io, sync::atomic::Ordering};
+use std::{io, mem, sync::atomic::Ordering};
 
 use mio::{Interest, Token};
 
@@ -21,9 +21,13 @@ impl EventLoop {
             let (stream, peer) = match listener.accept() {
                 Ok(accepted) => accepted,
                 Err(e) if e.kind() == io::ErrorKind::WouldBlock => return,
-                // The peer gave up, or descriptors ran out: the next connection may fare better.
                 Err(e) if e.kind() == io::ErrorKind::ConnectionAborted => continue,
-                Err(_) => break,
+                Err(_) => {
+                    // Descriptors ran out. Trying again at once would only burn CPU.
+                    self.metrics().accept_failed.add(1);
+                    self.accept_again = true;
+                    return;
+                }
             };
             let Some(info) = self.shared.listeners.get(usize::from(info_index)) else {
                 return;
@@ -50,6 +54,15 @@ impl EventLoop {
                 .poll
                 .registry()
                 .reregister(listener, token, Interest::READABLE);
+        }
+    }
+
+    /// Try again where descriptors had run out.
+    pub(super) fn accept_again(&mut self) {
+        if mem::take(&mut self.accept_again) {
+            for n in 0..self.listeners.len() {
+                self.accept(n);
+            }
         }
     }
 

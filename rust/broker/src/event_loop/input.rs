@@ -85,6 +85,10 @@ impl EventLoop {
         if connection.phase == Phase::AwaitVerdict {
             return; // resumed by the verdict
         }
+        if self.congested {
+            self.read_later(slot);
+            return;
+        }
         let mut buffer = mem::take(&mut self.read_buffer);
         let result = connection.stream.read(&mut buffer);
         match result {

@@ -91,6 +91,10 @@ pub(crate) struct EventLoop {
     pub(crate) throttle: RefusalThrottle,
     /// Broker second of this turn.
     pub(crate) now: u32,
+    /// Another loop does not keep up, as seen in this turn: nothing is read from clients.
+    congested: bool,
+    /// Descriptors ran out: accepting goes on with the next second.
+    accept_again: bool,
     /// Unix time of this turn, for decisions.
     pub(crate) unix_now: Duration,
     stopping: bool,
@@ -138,6 +142,8 @@ impl EventLoop {
             wheel: Wheel::new(now),
             throttle: RefusalThrottle::default(),
             now,
+            congested: false,
+            accept_again: false,
             unix_now: clock::unix_time(),
             stopping: false,
             shared,
@@ -167,6 +173,7 @@ impl EventLoop {
             }
             self.now = self.shared.clock.second();
             self.unix_now = clock::unix_time();
+            self.congested = self.shared.is_congested();
             if self.pipeline_version != self.shared.pipeline_version() {
                 self.pipeline_version = self.shared.pipeline_version();
                 self.pipeline = self.shared.pipeline();
@@ -219,9 +226,11 @@ impl EventLoop {
 
     /// How long the turn may sleep.
     fn patience(&self) -> Option<Duration> {
-        if !self.ready.is_empty() || !self.dirty.is_empty() || !self.replays.is_empty() {
+        if self.congested {
+            Some(Duration::from_millis(1))
+        } else if !self.ready.is_empty() || !self.dirty.is_empty() || !self.replays.is_empty() {
             Some(Duration::ZERO)
-        } else if self.connections.is_empty() {
+        } else if self.connections.is_empty() && !self.accept_again {
             None
         } else {
             Some(Duration::from_millis(self.shared.clock.until_next_second()))

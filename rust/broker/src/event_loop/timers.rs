@@ -18,6 +18,7 @@ impl EventLoop {
         if self.wheel.at() >= self.now {
             return;
         }
+        self.accept_again();
         for session in mem::take(&mut self.unarmed) {
             self.arm_expiry(session);
         }

@@ -1,9 +1,6 @@
 //! One session: subscriptions, deliveries under way, what is left to say when it ends.
 
-use std::{
-    collections::{HashMap, HashSet},
-    sync::Arc,
-};
+use std::{collections::HashMap, sync::Arc};
 
 use vallum_mqtt::packet::QoS;
 use vallum_policy::decision::AuthenticatedClient;
@@ -54,8 +51,10 @@ pub struct Session {
     pub inflight: Option<Box<Inflight>>,
     /// Deliveries that wait.
     pub queue: Option<Box<MessageQueue>>,
-    /// Identifiers of incoming `QoS` 2 messages whose PUBREL is due.
-    pub awaiting_rel: Option<Box<HashSet<u16>>>,
+    /// Incoming `QoS` 2 messages whose PUBREL is due: identifier, broker second it came.
+    pub awaiting_rel: Option<Box<HashMap<u16, u32>>>,
+    /// Replays of retained messages under way.
+    pub pending_replays: u32,
     /// Retained messages it is still to get once it has room.
     #[allow(
         clippy::box_collection,
@@ -80,6 +79,7 @@ impl Session {
             inflight: None,
             queue: None,
             awaiting_rel: None,
+            pending_replays: 0,
             stalled_replays: None,
             will: None,
         }
