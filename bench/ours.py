@@ -101,7 +101,7 @@ def assert_answers(broker: Running) -> None:
         ("one", token("one"), "myorg/write/#", (0x00, 0x87)),
         ("one", token("one", scope="openid"), "myorg/read/#", (0x00, 0x87)),
         ("two", token("one"), None, (0x86, None)),
-        ("one", token("one", secret="x" * 32), None, (0x86, None)),  # noqa: S106
+        ("one", token("one", secret="x" * 32), None, (0x87, None)),
     ]
     for number, (client_id, password, topic_filter, expected) in enumerate(cases):
         answer = _ask(broker.port, client_id, password, topic_filter)

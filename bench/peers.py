@@ -71,6 +71,13 @@ Aedes.createBroker({ maxClientsIdLength: 255 }).then(broker =>
   createServer({ noDelay: true }, broker.handle)
     .listen({ port: PORT, host: '127.0.0.1', backlog: 4096 }))
 """
+_AEDES_VERSION = """\
+const { dirname, join } = require('node:path')
+const read = at => { try { return require(join(at, 'package.json')) } catch { return {} } }
+let at = dirname(require.resolve('aedes'))
+while (read(at).name !== 'aedes' && at !== dirname(at)) at = dirname(at)
+console.log(read(at).version)
+"""
 
 
 def found() -> list[Recipe]:
@@ -103,10 +110,9 @@ def _aedes() -> Recipe | None:
     node = shutil.which("node")
     if node is None:
         return None
-    resolve = "const p = require.resolve('aedes/package.json'); console.log(require(p).version)"
     try:
         done = subprocess.run(
-            [node, "-e", resolve], capture_output=True, text=True, check=True, timeout=20
+            [node, "-e", _AEDES_VERSION], capture_output=True, text=True, check=True, timeout=20
         )
     except (OSError, subprocess.SubprocessError):
         return None
@@ -120,7 +126,7 @@ def _aedes() -> Recipe | None:
 
 
 def _program(name: str) -> str | None:
-    """The program `name`: beside this Python, on the path, or where administrators' programs are."""
+    """Find a program: beside this Python, on the path, or where administrators' programs are."""
     return next((file for place in _places() if (file := shutil.which(name, path=place))), None)
 
 

@@ -1,10 +1,10 @@
 """What does a message cost?
 
-Method: publishers and subscribers (MQTT 3.1.1, clean sessions, anonymous) with payloads of 64 bytes,
-in a closed loop: a publisher has at most a window of messages on their way, sent and not yet received
-by all or not acknowledged, and writes at most 16 at once. Everything received is checked: topic, QoS,
-payload, order, nothing lost, nothing twice. CPU time of the broker from the first message to the last
-acknowledgement, by messages received. An unmeasured run goes before.
+Method: publishers and subscribers (MQTT 3.1.1, clean sessions, anonymous) with payloads of 64
+bytes, in a closed loop: a publisher has at most a window of messages on their way, sent and not yet
+received by all or not acknowledged, and writes at most 16 at once. Everything received is checked:
+topic, QoS, payload, order, nothing lost, nothing twice. CPU time of the broker from the first
+message to the last acknowledgement, by messages received. An unmeasured run goes before.
 
 - `qos0` `qos1` `qos2`  ten publishers to ten subscribers, a topic each, window 64.
 - `one-by-one`          the same with QoS 0 and window 1: nothing can be batched.

@@ -1,8 +1,8 @@
 """Compare Vallum with the brokers found on this machine: `make bench [ARGS="--quick"]`.
 
-Writes a table to standard output and everything that was measured to `bench/results/`. Each question
-and its method stand in a file of their own: `connect.py`, `pubsub.py`, `idle.py`. How the figures
-come about is told in `measure.py`, on what terms the peers run in `peers.py`.
+Writes a table to standard output and everything that was measured to `bench/results/`. Each
+question and its method stand in a file of their own: `connect.py`, `pubsub.py`, `idle.py`. How the
+figures come about is told in `measure.py`, on what terms the peers run in `peers.py`.
 
 Exit status: 0 every run was good, 1 something was lost, wrong or refused, 2 it could not be run.
 A budget that is missed is shown and changes nothing here.

@@ -84,9 +84,7 @@ class Broker:
         loop = asyncio.get_running_loop()
         self._core, self._loop = core, loop
         self._timers = SessionTimers(core, loop)
-        self.listeners = {
-            id: Listener(id, host, port) for id, host, port in core.listeners()
-        }
+        self.listeners = {id: Listener(id, host, port) for id, host, port in core.listeners()}
         loop.add_reader(core.event_fd(), self._on_events)
 
     async def stop(self) -> None:

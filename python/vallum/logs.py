@@ -48,14 +48,14 @@ def setup(
         stream: standard error if None.
     """
     stream = stream or sys.stderr
-    level, utc = _LEVELS["warning"], True
+    level, epoch = _LEVELS["warning"], False
     if handler is not None:
         level = _LEVELS["none" if handler.enable is False else handler.level]
-        utc = handler.timestamp_format != "epoch"
+        epoch = handler.timestamp_format == "epoch"
         format = format or ("json" if handler.formatter == "json" else "console")
     shared: list[structlog.typing.Processor] = [
         structlog.stdlib.add_log_level,
-        structlog.processors.TimeStamper(fmt="iso" if utc else None, utc=utc),
+        structlog.processors.TimeStamper(fmt=None if epoch else "iso", utc=True),
     ]
     renderer: structlog.typing.Processor = _json if format == "json" else _Console(_colors(stream))
     structlog.configure(

@@ -63,7 +63,7 @@ FIRST_BYTES = {
     "http": b"GET / HTTP/1.1\r\nHost: localhost\r\n\r\n",
     "proxy-v1": b"PROXY TCP4 1.2.3.4 5.6.7.8 1 2\r\n",
     "proxy-v2": b"\r\n\r\n\x00\r\nQUIT\n\x21\x11\x00\x0c" + bytes(12),
-    "noise": random.Random(1).randbytes(4096),
+    "noise": random.Random(1).randbytes(4096),  # noqa: S311
     "zeros": bytes(4096),
     "ones": b"\xff" * 4096,
 }
@@ -498,7 +498,7 @@ async def test_take_over_in_a_loop_under_load(broker_with: Start) -> None:
     async with survives(broker_with) as broker, asyncio.TaskGroup() as group:
 
         async def churn(seed: int) -> None:
-            noise = random.Random(seed)
+            noise = random.Random(seed)  # noqa: S311
             for _ in range(25):
                 client = await broker.open()
                 await client.send(
@@ -575,7 +575,7 @@ async def test_retained_flood_and_a_reader_that_stops(broker_with: Start) -> Non
 
 @pytest.mark.parametrize("seed", range(20))
 async def test_noise_after_connect(broker_with: Start, seed: int) -> None:
-    noise = random.Random(seed)
+    noise = random.Random(seed)  # noqa: S311
     async with survives(broker_with) as broker:
         for n in range(20):
             version = noise.choice(wire.VERSIONS)

@@ -83,10 +83,13 @@ class Vallum:
         return path
 
     @asynccontextmanager
-    async def serving(self, *args: str | Path, **env: str) -> AsyncIterator[Serving]:
-        """Run a broker until the test is done with it."""
+    async def serving(
+        self, *args: str | Path, patch: str = "", **env: str
+    ) -> AsyncIterator[Serving]:
+        """Run a broker until the test is done with it; `patch` is Python that runs before it."""
+        patched = (sys.executable, "-c", f"{patch}\nfrom vallum.cli import main\nmain()")
         process = await asyncio.create_subprocess_exec(
-            *COMMAND,
+            *(patched if patch else COMMAND),
             "run",
             *map(str, args),
             stdout=asyncio.subprocess.PIPE,
@@ -94,14 +97,13 @@ class Vallum:
             cwd=self.directory,
             env={**self.env, **env},
         )
-        async with asyncio.TaskGroup() as group:
-            serving = Serving(process, group)
-            try:
-                yield serving
-            finally:
-                if process.returncode is None:
-                    process.kill()
-                await process.wait()
+        serving = Serving(process)
+        try:
+            yield serving
+        finally:
+            if process.returncode is None:
+                process.kill()
+            await serving.ended()
 
 
 class Lines:
@@ -109,6 +111,7 @@ class Lines:
 
     def __init__(self) -> None:
         self.seen: list[str] = []
+        self._over = False
         self._changed = asyncio.Condition()
 
     async def read(self, stream: asyncio.StreamReader) -> None:
@@ -117,19 +120,18 @@ class Lines:
             async with self._changed:
                 self.seen.append(line.decode().rstrip("\n"))
                 self._changed.notify_all()
+        async with self._changed:
+            self._over = True
+            self._changed.notify_all()
 
     async def find(self, wanted: Callable[[str], bool]) -> str:
         """Wait for a line."""
 
-        def found() -> bool:
-            return any(map(wanted, self.seen))
-
-        try:
-            async with asyncio.timeout(PATIENCE), self._changed:
-                await self._changed.wait_for(found)
-        except TimeoutError:
-            raise AssertionError(f"no such line in {self.seen}") from None
-        return next(filter(wanted, self.seen))
+        async with asyncio.timeout(PATIENCE), self._changed:
+            await self._changed.wait_for(lambda: self._over or any(map(wanted, self.seen)))
+        found = next(filter(wanted, self.seen), None)
+        assert found is not None, self.seen
+        return found
 
     async def with_text(self, *parts: str) -> str:
         """Wait for a line that holds all of these."""
@@ -139,13 +141,15 @@ class Lines:
 class Serving:
     """A running broker."""
 
-    def __init__(self, process: asyncio.subprocess.Process, group: asyncio.TaskGroup) -> None:
+    def __init__(self, process: asyncio.subprocess.Process) -> None:
         self.process = process
         self.out, self.err = Lines(), Lines()
         assert process.stdout is not None
         assert process.stderr is not None
-        group.create_task(self.out.read(process.stdout))
-        self._reading = group.create_task(self.err.read(process.stderr))
+        self._reading = [
+            asyncio.create_task(self.out.read(process.stdout)),
+            asyncio.create_task(self.err.read(process.stderr)),
+        ]
 
     async def port(self) -> int:
         """Wait until `tcp:default` accepts; its port."""
@@ -160,5 +164,5 @@ class Serving:
         """Wait for the end; the exit code."""
         async with asyncio.timeout(PATIENCE):
             code = await self.process.wait()
-            await self._reading
+            await asyncio.gather(*self._reading)
         return code

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import os
 import re
 import shlex
@@ -82,7 +83,7 @@ async def test_tells_that_anonymous_is_open(vallum: Vallum) -> None:
         await broker.err.with_text("warning: --anonymous: everybody")
 
 
-@pytest.mark.parametrize("bind", ["0.0.0.0:0", "[::]:0"])
+@pytest.mark.parametrize("bind", ["0.0.0.0:0", '"[::]:0"'])
 def test_anonymous_stays_on_loopback(vallum: Vallum, bind: str) -> None:
     ended = vallum("run", "--anonymous", VALLUM_LISTENERS__TCP__DEFAULT__BIND=bind)
     assert ended.code == 2
@@ -113,13 +114,21 @@ async def test_printed_mint_and_explain_work(vallum: Vallum) -> None:
         explain = await broker.out.find(lambda line: "vallum explain" in line)
     token = vallum(*mint[1:]).out.strip()
     assert jwt.inspect(token)[1]["sub"] == "my-client"
-    pasted = explain.replace("vallum ", f"{shlex.join(COMMAND)} ")
+    installed = f'vallum() {{ {shlex.join(COMMAND)} "$@"; }}\n'
     process = await asyncio.create_subprocess_shell(
-        pasted, stdout=asyncio.subprocess.PIPE, env=vallum.env
+        installed + explain, stdout=asyncio.subprocess.PIPE, env=vallum.env
     )
     out, _ = await process.communicate()
     assert "claim_mismatch" in out.decode()
     assert process.returncode == 1
+
+
+async def test_commands_in_json(vallum: Vallum) -> None:
+    async with vallum.serving("--json") as broker:
+        commands = json.loads(await broker.out.with_text('"commands"'))
+        assert commands["subscribe"].startswith("mosquitto_sub -h 127.0.0.1 -p ")
+        assert commands["publish"].startswith("mosquitto_pub ")
+        assert set(commands) == {"event", "subscribe", "publish", "mint", "explain"}
 
 
 async def test_secret_is_kept(vallum: Vallum) -> None:

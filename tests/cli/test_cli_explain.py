@@ -171,10 +171,10 @@ def test_no_secret_is_shown(vallum: Vallum, as_json: bool) -> None:
 
 
 def test_hostile_names_do_nothing_to_the_terminal(vallum: Vallum) -> None:
-    args = ["explain", "connect", "-c", "secured.conf", "--clientid", "a\x1b[2J\nb"]
-    ended = vallum(*args, "--password-file", "-", stdin=minted())
-    assert "\x1b" not in ended.out
-    assert "\\u001b" in ended.out
+    hostile = "a\x1b[2J\nb"
+    args = ["explain", "connect", "-c", "secured.conf", "--clientid", hostile]
+    ended = vallum(*args, "--password-file", "-", stdin=minted(sub=hostile))
+    assert "Known as: client id a\\u001b[2J\\nb, " in ended.out
 
 
 @pytest.mark.parametrize(

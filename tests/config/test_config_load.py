@@ -547,3 +547,9 @@ def test_any_value_of_a_root_loads_or_is_a_config_error(root: str, value: object
         load_text(json.dumps({root: value}))
     except ConfigError as error:
         str(error)
+
+
+def test_an_address_in_brackets_is_no_array() -> None:
+    env = {"VALLUM_LISTENERS__TCP__DEFAULT__BIND": "[::1]:1883"}
+    [(_, _, listener)] = load(text="", env=env).enabled_listeners()
+    assert str(listener.bind).endswith("[::1]:1883") or "::1" in str(listener.bind)

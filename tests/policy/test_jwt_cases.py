@@ -94,7 +94,7 @@ def expand(value: Any, now: int, token: str = "") -> Any:  # noqa: C901
         case "@token":
             return token
         case "@attacker_url":
-            return "http://127.0.0.1:9/attacker"
+            return "http://127.0.0.1:9/attacker"  # nothing listens there
     return value
 
 
@@ -151,67 +151,36 @@ def payload_of(case: dict[str, Any], now: int) -> bytes:
     return json.dumps(expand(case["claims"], now)).encode()
 
 
-def mint(case: dict[str, Any], now: int, number: int = 0) -> str:
+def mint(case: dict[str, Any], now: int) -> str:
     """The token that a case describes."""
     header = {"alg": case["header_alg"], "typ": "JWT"} | expand(case.get("header", {}), now)
     header = {name: value for name, value in header.items() if value is not None}
-    mutate = case.get("mutate")
-    head = b"notjson" if mutate == "raw_header_notjson" else json.dumps(header).encode()
-    payload = payload_of(case, now)
-    if number:
-        payload = json.dumps(json.loads(payload) | {"jti": str(number)}).encode()
-    text = f"{segment(head)}.{segment(payload)}"
-    algorithm = case.get("sign_alg", case["header_alg"])
-    return mutated(text, sign(text.encode(), algorithm, case["sign_with"]), mutate, case, now)
-
-
-def mutated(text: str, signature: bytes, mutate: Any, case: dict[str, Any], now: int) -> str:
-    """The token after what `mutate` does to it."""
-    head, payload = text.split(".")
-    if isinstance(mutate, dict):
-        for what, members in mutate.items():
-            old = json.loads(
-                base64.urlsafe_b64decode((payload if "claims" in what else head) + "==")
-            )
-            new = segment(json.dumps(old | expand(members, now)).encode())
-            head, payload = (head, new) if what == "replace_claims" else (new, payload)
-        return f"{head}.{payload}.{segment(signature)}"
-    if mutate == "flip_sig_byte":
-        signature = signature[:-1] + bytes([signature[-1] ^ 1])
-    elif mutate == "truncate_sig_16":
-        signature = signature[:16]
+    head, payload = segment(json.dumps(header).encode()), segment(payload_of(case, now))
+    text = f"{head}.{payload}"
+    signature = sign(text.encode(), case.get("sign_alg", case["header_alg"]), case["sign_with"])
     token = f"{text}.{segment(signature)}"
-    match mutate:
-        case "drop_sig_segment":
-            return text
-        case "empty_sig":
-            return text + "."
-        case "append_segment":
-            return token + ".e30"
-        case "suffix_newline":
-            return token + "\n"
-        case "prefix_space":
-            return " " + token
-        case "prefix_bearer":
-            return "Bearer " + token
-        case "pad_sig":
-            return text + "." + base64.urlsafe_b64encode(signature).decode()
-        case "std_alphabet_sig":
-            return text + "." + base64.b64encode(signature).decode().rstrip("=")
-        case None | "flip_sig_byte" | "truncate_sig_16" | "raw_header_notjson":
-            return token
-    raise AssertionError(f"unknown mutation {mutate!r} in {case['name']}")
-
-
-def token_of(case: dict[str, Any], now: int) -> str:
-    if "header_alg" not in case:
-        return ""
-    number = 0
-    token = mint(case, now)
-    while case.get("mutate") == "std_alphabet_sig" and not re.search("[+/]", token):
-        number += 1
-        token = mint(case, now, number)
+    for mutation in case.get("mutate", []):
+        token = mutated(token, mutation, now)
     return token
+
+
+def mutated(token: str, mutation: str | dict[str, Any], now: int) -> str:
+    """The token after what one entry of `mutate` does to it."""
+    head, payload, signature = token.split(".")
+    match mutation:
+        case {"replace_claims": claims}:
+            return f"{head}.{segment(json.dumps(expand(claims, now)).encode())}.{signature}"
+        case "drop_sig_segment":
+            return f"{head}.{payload}"
+        case "empty_sig":
+            return f"{head}.{payload}."
+        case "append_segment":
+            return f"{token}.e30"
+        case "suffix_newline":
+            return f"{token}\n"
+        case "prefix_space":
+            return f" {token}"
+    raise AssertionError(f"unknown mutation {mutation!r}")
 
 
 # --- what is expected -----------------------------------------------------------------------------
@@ -251,11 +220,12 @@ async def test_jwt(case: dict[str, Any], profile: str) -> None:
     except vallum.ConfigError:
         assert "config_error" in right
         return
-    if case["expect"] == "config_ok":
+    if "config_ok" in right:
         return
     assert set(right) - {"config_error"}, "the configuration had to be refused"
+    token = mint(case, now) if "header_alg" in case else ""
     fields = {"clientid": "c1", "username": "u1", "password": "@token"} | case.get("client", {})
-    client = vallum.Client(**expand(fields, now, token_of(case, now)))
+    client = vallum.Client(**expand(fields, now, token))
     at = now + case.get("now_offset", 0)
     outcome = await authenticator.authenticate(client, profile=profile, at=at)
     await authenticator.aclose()

@@ -154,6 +154,9 @@ class Program:
             log.error("reload_refused", problem="the configuration in force stays", n=len(faults))
             self._complain(faults)
             return
+        except Exception:  # a fault of ours; the broker is not stopped by it
+            log.exception("reload_failed")
+            return
         self._set_up_log(config)
         self._warn(config)
         if needs_restart:

@@ -21,8 +21,8 @@ if TYPE_CHECKING:
 
 app = typer.Typer(help="JSON Web Tokens: make one, read one.", no_args_is_help=True)
 
-LIFETIME = "1h"
-"""How long a token lives if nobody says: long enough to try something."""
+LIFETIME = 3600.0
+"""Seconds a token lives if nobody says: long enough to try something."""
 _TIMES: dict[str, str] = {"exp": "expires", "nbf": "valid from", "iat": "issued"}
 
 
@@ -92,7 +92,7 @@ def mint(
     exp_in: Annotated[
         str | None,
         typer.Option(
-            metavar="TIME", help=f"Lifetime, as 90s, 1h30m, 7d, or never; {LIFETIME} if not given."
+            metavar="TIME", help="Lifetime, as 90s, 1h30m, 7d, or never; 1h if not given."
         ),
     ] = None,
     exp: Annotated[
@@ -118,17 +118,17 @@ def mint(
     if key_file is not None and alg is None:
         raise typer.BadParameter("--key-file needs --alg, for example --alg RS256 or --alg ES256")
     with failures(json):
-        from vallum import jwt
+        from vallum._core import inspect_token, mint_token
 
         if key_file is not None:
             key = read_input(str(key_file))
         else:
             key = _shared_key(secret, secret_file, data_dir, is_base64)
-        token = jwt.mint(payload, key, algorithm=alg or "HS256", header=header)
+        token = mint_token(alg or "HS256", payload, key, header)
         if not json:
             print_line(token)
         else:
-            header, payload = jwt.inspect(token)
+            header, payload = inspect_token(token.encode())
             print_json({"token": token, "header": header, "claims": payload})
 
 
@@ -138,7 +138,7 @@ def _set_expiry(payload: dict[str, Any], exp: float | None, exp_in: str | None) 
     if exp is not None:
         payload["exp"] = int(exp)
     elif exp_in is not None or "exp" not in payload:
-        lifetime = _lifetime(exp_in or LIFETIME)
+        lifetime = LIFETIME if exp_in is None else _lifetime(exp_in)
         if lifetime is not None:
             payload["exp"] = int(time.time() + lifetime)
 
@@ -146,7 +146,6 @@ def _set_expiry(payload: dict[str, Any], exp: float | None, exp_in: str | None) 
 def _shared_key(
     secret: str | None, secret_file: str | None, data_dir: Path | None, is_base64: bool
 ) -> bytes:
-    from vallum import embedded
     from vallum.errors import VallumError
 
     if secret is not None:
@@ -154,6 +153,8 @@ def _shared_key(
     elif secret_file is not None:
         key = read_input(secret_file).rstrip()  # as the configuration reads file:// secrets
     else:
+        from vallum import embedded
+
         key = embedded.read_secret(data_dir or embedded.default_data_dir()).encode()
     if is_base64:
         try:
@@ -190,11 +191,11 @@ def inspect(
     raw = (read_input("-") if token in (None, "-") else token.encode()).strip()
     now = time.time() if at is None else at
     with failures(json):
-        from vallum import jwt
+        from vallum._core import inspect_token
         from vallum.errors import VallumError
 
         try:
-            header, claims = jwt.inspect(raw)
+            header, claims = inspect_token(raw)
         except VallumError as error:
             if json:
                 print_json({"error": str(error)})

@@ -62,7 +62,11 @@ class SessionTimers:
 
     def on_session_closed(self, event: Mapping[str, Any]) -> None:
         """Arm the end of the session and its delayed will, whichever it has."""
-        session, interval, epoch = event["session"], event["expiry_interval"], event["offline_epoch"]
+        session, interval, epoch = (
+            event["session"],
+            event["expiry_interval"],
+            event["offline_epoch"],
+        )
         self._valid.pop(session, None)
         self._sweep()
         if interval == 0:

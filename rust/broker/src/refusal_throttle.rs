@@ -10,7 +10,7 @@ const MAX_REMEMBERED: usize = 16_384;
 /// Seconds in which a pair is written once.
 const PERIOD: u64 = 60;
 
-/// The memory of one event loop.
+/// What was written lately, by all event loops together.
 #[derive(Debug, Default)]
 pub(crate) struct RefusalThrottle {
     seen: HashMap<u64, Seen>,

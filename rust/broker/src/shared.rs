@@ -21,6 +21,7 @@ use crate::{
     event::EventQueue,
     message::Message,
     metrics::Metrics,
+    refusal_throttle::RefusalThrottle,
     retained::RetainedStore,
     router::{LocalRouter, SubscriptionOptions},
     session::{Registry, SessionRef, attach::Accepted},
@@ -124,6 +125,8 @@ pub(crate) struct Shared {
     pub(crate) listeners: Vec<ListenerInfo>,
     /// Letter boxes, by loop.
     pub(crate) inboxes: Vec<Inbox>,
+    /// Which refusals are written.
+    pub(crate) throttle: Mutex<RefusalThrottle>,
     /// Counters, by loop.
     pub(crate) metrics: Vec<Metrics>,
 }
@@ -147,6 +150,7 @@ impl Shared {
             events: EventQueue::new()?,
             listeners,
             inboxes: (0..loops).map(|_| Inbox::default()).collect(),
+            throttle: Mutex::default(),
             metrics: (0..loops).map(|_| Metrics::default()).collect(),
         })
     }

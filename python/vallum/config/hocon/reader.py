@@ -6,6 +6,7 @@ directories; a missing file is skipped with a warning, unless `required("FILE")`
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -132,6 +133,10 @@ def read_text(
     return _resolved(_Reader(report, include_dirs).text(source, base_dir), report)
 
 
+_IPV6 = re.compile(r"\[[0-9A-Fa-f:.]+\](:[0-9]+)?")
+"""An address in brackets is no array."""
+
+
 def read_value(text: str, variable: str, report: Report) -> Node:
     """Read the value of an environment variable (section 2.2).
 
@@ -154,7 +159,8 @@ def read_value(text: str, variable: str, report: Report) -> Node:
         node = Resolver(root, attempt).resolve().fields.get("value")
         if not attempt.faults and node is not None:
             return node
-    if text.lstrip().startswith(("{", "[")) and not isinstance(expr, JoinExpr):
+    looks_like_value = text.lstrip().startswith(("{", "[")) and not _IPV6.fullmatch(text.strip())
+    if looks_like_value and not isinstance(expr, JoinExpr):
         for fault in attempt.faults:
             report.fault(fault.problem, origin)
     return plain_text

@@ -295,8 +295,13 @@ impl EventLoop {
                 refusal.client_id = "******".into();
             }
         }
-        let key = (refusal.client_id.as_ref(), refusal.reason.as_str());
-        if let Some(suppressed) = self.throttle.admit(key.0, key.1, u64::from(self.now)) {
+        let admitted = self
+            .shared
+            .throttle
+            .lock()
+            .unwrap_or_else(std::sync::PoisonError::into_inner)
+            .admit(&refusal.client_id, &refusal.reason, u64::from(self.now));
+        if let Some(suppressed) = admitted {
             refusal.suppressed = suppressed;
             if !self.shared.events.push(Event::Refused(Box::new(refusal))) {
                 self.metrics().events_dropped.add(1);

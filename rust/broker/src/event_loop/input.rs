@@ -143,6 +143,10 @@ impl EventLoop {
     /// Handle every complete packet in `data`, keep the rest; `false` if the connection is gone.
     fn handle(&mut self, slot: u32, data: &[u8]) -> bool {
         let mut rest = data;
+        if self.speaks_something_else(slot, rest) {
+            self.refuse_packet(slot, ReasonCode::ProtocolError);
+            return false;
+        }
         loop {
             let (header, header_bytes) = match FixedHeader::parse(rest) {
                 Ok(Some(parsed)) => parsed,
@@ -179,6 +183,17 @@ impl EventLoop {
                 return true;
             }
         }
+    }
+
+    /// Whether what a new connection begins with cannot be a CONNECT: HTTP, TLS, any other packet. It
+    /// is closed at the first byte, not when as much has come as that byte seems to announce.
+    fn speaks_something_else(&self, slot: u32, data: &[u8]) -> bool {
+        const CONNECT: u8 = 0x10;
+        let new = self
+            .connections
+            .get(slot as usize)
+            .is_some_and(|c| c.phase == Phase::AwaitConnect);
+        new && data.first().is_some_and(|first| *first != CONNECT)
     }
 
     /// Keep the beginning of a packet; always `true`.

@@ -35,7 +35,6 @@ use crate::{
     connection::{BufferPool, Connection, disconnect::Close},
     event::Event,
     metrics::Metrics,
-    refusal_throttle::RefusalThrottle,
     retained::Replay,
     router::SubscriptionOptions,
     session::{Session, SessionRef},
@@ -88,7 +87,6 @@ pub(crate) struct EventLoop {
     targets: Vec<(SessionRef, SubscriptionOptions)>,
     read_buffer: Vec<u8>,
     wheel: Wheel,
-    pub(crate) throttle: RefusalThrottle,
     /// Broker second of this turn.
     pub(crate) now: u32,
     /// Another loop does not keep up, as seen in this turn: nothing is read from clients.
@@ -140,7 +138,6 @@ impl EventLoop {
             targets: Vec::new(),
             read_buffer: vec![0; READ_BUFFER_BYTES],
             wheel: Wheel::new(now),
-            throttle: RefusalThrottle::default(),
             now,
             congested: false,
             accept_again: false,
@@ -174,6 +171,7 @@ impl EventLoop {
             self.now = self.shared.clock.second();
             self.unix_now = clock::unix_time();
             self.congested = self.shared.is_congested();
+            self.tick(); // first, so that what this turn puts into the wheel is counted from now
             if self.pipeline_version != self.shared.pipeline_version() {
                 self.pipeline_version = self.shared.pipeline_version();
                 self.pipeline = self.shared.pipeline();
@@ -186,7 +184,6 @@ impl EventLoop {
                     Token(slot) => self.guarded(slot, |this| this.on_socket(slot, event)),
                 }
             }
-            self.tick();
             self.replay_retained();
             self.post_outbound();
             self.flush_dirty();

@@ -39,10 +39,16 @@ impl EventLoop {
             return;
         }
         match connection.phase {
-            // The deadline is absolute: a CONNECT that drips in does not extend it.
+            // Counted from accept, or from the complete CONNECT: one that drips in extends nothing.
             Phase::AwaitConnect | Phase::AwaitVerdict => {
-                if idle_timeout.is_some() {
+                let Some(idle_timeout) = idle_timeout else {
+                    return;
+                };
+                let dead_at = connection.last_packet.saturating_add(idle_timeout);
+                if now >= dead_at {
                     self.close(slot, Close::ConnectTimeout);
+                } else {
+                    self.watch(dead_at, (slot, generation));
                 }
             }
             Phase::Online(_) if connection.patience > 0 => {

@@ -36,6 +36,8 @@ impl Wheel {
 
     /// Take every entry due up to `now`.
     pub(crate) fn advance(&mut self, now: u32, mut due: impl FnMut(Entry)) {
+        // One turn of the wheel visits every slot, however long ago the last one was.
+        self.at = self.at.max(now.saturating_sub(SPAN));
         while self.at < now {
             self.at += 1;
             if let Some(slot) = self.slots.get_mut((self.at % SPAN) as usize) {
@@ -70,5 +72,19 @@ mod tests {
         assert_eq!(seen, [2, 1]);
         wheel.advance(10 + SPAN, |e| seen.push(e.0));
         assert_eq!(seen, [2, 1, 3]);
+    }
+
+    #[test]
+    fn a_long_sleep_loses_nothing_and_starts_anew() {
+        let mut wheel = Wheel::new(1);
+        wheel.insert(100, (1, 0));
+        let mut seen = Vec::new();
+        wheel.advance(1_000_000, |e| seen.push(e.0));
+        assert_eq!((seen.as_slice(), wheel.at()), ([1].as_slice(), 1_000_000));
+        wheel.insert(1_000_015, (2, 0));
+        wheel.advance(1_000_014, |e| seen.push(e.0));
+        assert_eq!(seen, [1]);
+        wheel.advance(1_000_015, |e| seen.push(e.0));
+        assert_eq!(seen, [1, 2]);
     }
 }
