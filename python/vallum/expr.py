@@ -1,4 +1,4 @@
-"""The expression language of `client_attrs_init`, `cinfo` and preconditions (spec/expressions.md)."""
+"""The expression language of attributes, `cinfo` and preconditions (spec/expressions.md)."""
 
 from __future__ import annotations
 

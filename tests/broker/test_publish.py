@@ -61,6 +61,26 @@ async def test_order_is_kept(broker_with: Start) -> None:
         assert [packet.payload for packet in received] == [b"%d" % n for n in range(30)]
 
 
+async def test_order_is_kept_over_event_loops(broker_with: Start) -> None:
+    async with broker_with("mqtt.max_mqueue_len = 0", loops=2) as broker:
+        clients = [await broker.client(f"c{n}") for n in range(3)]
+        for client in clients:
+            await client.subscribe(("t", 1))
+        publisher = await broker.client("publisher")
+        for start in range(0, 1000, 50):
+            await publisher.send(
+                *[
+                    wire.publish("t", b"%d" % n, qos=1, packet_id=n + 1)
+                    for n in range(start, start + 50)
+                ]
+            )
+            for _ in range(50):
+                await publisher.expect(Type.PUBACK, reason=0)
+        for client in clients:
+            for n in range(1000):
+                await client.message("t", b"%d" % n, packet_id=n + 1)
+
+
 async def test_nobody_subscribed(broker_with: Start) -> None:
     async with broker_with() as broker:
         five, three = await broker.client("five"), await broker.client("three", wire.V311)

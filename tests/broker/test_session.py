@@ -181,21 +181,25 @@ async def test_acknowledged_after_the_reconnect(broker_with: Start) -> None:
 
 
 async def test_smaller_window_on_return(broker_with: Start) -> None:
-    # What is under way is sent again even where it exceeds the new Receive Maximum: nothing new is.
+    # Receive Maximum is the connection's, and redelivery keeps to it too [MQTT-3.3.4-9].
     async with broker_with() as broker:
         first = await persistent(broker, "c1")
         await first.subscribe(("t", 1))
-        await first.aclose()
         other = await broker.client("c2")
-        for n in range(3):
+        for n in range(2):
             await other.publish("t", b"%d" % n, qos=1)
+            await first.expect(Type.PUBLISH, payload=b"%d" % n)
+        await first.aclose()
+        await other.publish("t", b"2", qos=1)
         again = await broker.client(
             "c1", clean_start=False, properties=KEEP | {"receive_maximum": 1}
         )
         for n in range(3):
-            packet = await again.expect(Type.PUBLISH, payload=b"%d" % n)
+            packet = await again.expect(Type.PUBLISH, payload=b"%d" % n, packet_id=n + 1)
+            assert packet.dup == (n < 2)
             await again.quiet()
             await again.acknowledge(packet)
+        await again.quiet()
 
 
 def mark(seconds: int) -> dict[str, Any]:
@@ -378,6 +382,48 @@ async def test_many_clients_of_one_id(broker_with: Start) -> None:
         await last.message("t/x", b"alive")
         statistics = broker.broker.statistics()
         assert statistics["client.connected"] - statistics["client.disconnected"] == 2
+
+
+async def test_connect_handed_over_with_packets_behind_it(broker_with: Start) -> None:
+    # The session lives on one loop and the connection arrives at another: nothing may be lost or
+    # come out of order on the way.
+    async with broker_with(loops=2) as broker:
+        watcher = await broker.client("watcher")
+        await watcher.subscribe(("t", 2))
+        old = await persistent(broker, "c1")
+        for turn in range(6):
+            for chunk in (1 << 20, 7):
+                new = await broker.open()
+                data = b"".join(
+                    [
+                        wire.connect("c1", clean_start=False, properties=KEEP),
+                        *[
+                            wire.publish("t", b"%d" % n, qos=n % 2, packet_id=n if n % 2 else None)
+                            for n in range(1, 40)
+                        ],
+                    ]
+                )
+                for at in range(0, len(data), chunk):
+                    await new.send(data[at : at + chunk])
+                await new.expect(Type.CONNACK, reason=0, session_present=True)
+                for n in range(1, 40, 2):
+                    await new.expect(Type.PUBACK, packet_id=n)
+                for n in range(1, 40):
+                    await watcher.message("t", b"%d" % n)
+                await old.refused(Reason.SESSION_TAKEN_OVER)
+                old = new
+            if turn % 2:
+                await broker.client(f"odd{turn}")  # so that the loops change their turns
+
+
+async def test_delayed_will_is_void_on_take_over(broker_with: Start) -> None:
+    async with broker_with() as broker:
+        watcher = await broker.client("watcher")
+        await watcher.subscribe("#")
+        old = await broker.client("c1", **mark(60))
+        await persistent(broker, "c1")
+        await old.refused(Reason.SESSION_TAKEN_OVER)
+        await watcher.quiet()
 
 
 async def test_revoked_rights_hold_for_the_resumed_session(broker_with: Start) -> None:

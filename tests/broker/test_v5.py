@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import itertools
 
 import pytest
 from support import wire
-from support.broker import Start
+from support.broker import Start, acl
 from support.wire import Reason, Type, options
 
 FORWARDED = {
@@ -96,12 +97,7 @@ async def test_bad_topic_alias(
 
 
 async def test_authorization_sees_the_topic_behind_the_alias(broker_with: Start) -> None:
-    text = """
-    authorization { no_match = allow, sources = [
-      { type = file, rules = \"\"\"{deny, all, publish, ["secret"]}.\"\"\" }
-    ] }
-    """
-    async with broker_with(text) as broker:
+    async with broker_with(acl('{deny, all, publish, ["secret"]}.')) as broker:
         client = await broker.client("c1")
         aliased = {"topic_alias": 1}
         assert await client.publish("secret", qos=1, properties=aliased) == Reason.NOT_AUTHORIZED
@@ -188,6 +184,25 @@ async def test_maximum_packet_size_on_redelivery(broker_with: Start) -> None:
         )
         await again.message("t", b"small")
         await again.quiet()
+
+
+async def test_maximum_packet_size_holds_for_acknowledgements(broker_with: Start) -> None:
+    async with broker_with() as broker:
+        client = await broker.client("c1", properties={"maximum_packet_size": 40})
+        assert await client.subscribe(*[f"t/{n}" for n in range(35)]) == [0] * 35
+        # The next SUBACK would have 41 bytes; there is nothing to do but to end the connection.
+        await client.send(wire.subscribe(9, [f"t/{n}" for n in range(36)]))
+        with contextlib.suppress(ConnectionError):
+            await client.expect(Type.DISCONNECT)
+        await client.closed()
+
+
+async def test_maximum_packet_size_holds_for_connack(broker_with: Start) -> None:
+    async with broker_with() as broker:
+        client = await broker.open()
+        await client.send(wire.connect("c1", properties={"maximum_packet_size": 4}))
+        await client.closed()
+        assert broker.broker.statistics()["sessions.count"] == 0
 
 
 async def test_maximum_packet_size_of_the_broker(broker_with: Start) -> None:
