@@ -2,14 +2,14 @@
 
 use std::{mem, num::NonZeroU16, sync::Arc};
 
-use vallum_mqtt::packet::{EncodeError, PublishParts, QoS, Version};
+use vallum_mqtt::packet::{EncodeError, PublishParts, QoS, ReasonCode, Version};
 
 use super::{EventLoop, FLUSH_SLICE};
 use crate::{
     connection::{Flushed, Phase, disconnect::Close},
     message::{Delivery, Message},
     router::SubscriptionOptions,
-    session::SessionRef,
+    session::{SessionRef, inflight::Resend},
     shared::Inbound,
 };
 
@@ -395,46 +395,78 @@ impl EventLoop {
         self.mark_dirty(slot);
     }
 
-    /// Move what waits in a session's queue into its window while there is room.
+    /// Send again what a returned client has not acknowledged, then move what waits in its queue into
+    /// its window, while there is room.
     pub(crate) fn pump(&mut self, session_slot: u32) {
         loop {
-            let now = self.now;
             let Some(entry) = self.sessions.get_mut(session_slot as usize) else {
                 return;
             };
             let session = &mut entry.session;
-            let (Some(slot), Some(queue)) = (session.connection, session.queue.as_mut()) else {
+            let Some(slot) = session.connection else {
                 return;
             };
-            let Some(delivery) = queue.pop() else {
-                session.queue = None;
-                return;
-            };
-            if delivery.message.remaining(now).is_none() {
-                self.metrics().dropped_expired.add(1);
+            let window = session.window;
+            let again = session
+                .inflight
+                .as_deref_mut()
+                .filter(|inflight| inflight.is_resending());
+            if let Some(inflight) = again {
+                match inflight.next_resend(window) {
+                    Some(Resend::Publish(id, delivery)) => {
+                        self.write_kept(slot, &delivery, Some(id), true);
+                    }
+                    Some(Resend::PubRel(id)) => self.send_pubrel(slot, id),
+                    None if inflight.is_resending() => return,
+                    None => {}
+                }
                 continue;
             }
-            let room = delivery.qos == QoS::AtMostOnce
-                || session
-                    .inflight
-                    .as_ref()
-                    .is_none_or(|i| i.has_room(session.window));
-            if !room || !self.outbox_has_room(slot) {
-                if let Some(entry) = self.sessions.get_mut(session_slot as usize) {
-                    entry.session.queue_mut().unpop(delivery);
-                }
+            if !self.pump_one(session_slot, slot) {
                 return;
             }
-            let id = if delivery.qos == QoS::AtMostOnce {
-                None
-            } else {
-                let Some(entry) = self.sessions.get_mut(session_slot as usize) else {
-                    return;
-                };
-                Some(entry.session.inflight_mut().push(delivery.clone()))
-            };
-            self.write_kept(slot, &delivery, id, false);
         }
+    }
+
+    /// Send the first of a session's queue; `false` if there is none or no room for it.
+    fn pump_one(&mut self, session_slot: u32, slot: u32) -> bool {
+        let now = self.now;
+        let has_room = self.outbox_has_room(slot);
+        let Some(entry) = self.sessions.get_mut(session_slot as usize) else {
+            return false;
+        };
+        let session = &mut entry.session;
+        let Some(queue) = session.queue.as_mut() else {
+            return false;
+        };
+        let Some(delivery) = queue.pop() else {
+            session.queue = None;
+            return false;
+        };
+        if delivery.message.remaining(now).is_none() {
+            self.metrics().dropped_expired.add(1);
+            return true;
+        }
+        let counts = delivery.qos != QoS::AtMostOnce;
+        let window = session.inflight.as_ref();
+        if !has_room || (counts && window.is_some_and(|i| !i.has_room(session.window))) {
+            session.queue_mut().unpop(delivery);
+            return false;
+        }
+        let id = counts.then(|| session.inflight_mut().push(delivery.clone()));
+        self.write_kept(slot, &delivery, id, false);
+        true
+    }
+
+    /// Whether a session has something to send as soon as there is room.
+    pub(crate) fn has_backlog(&self, session_slot: u32) -> bool {
+        self.sessions
+            .get(session_slot as usize)
+            .is_some_and(|entry| {
+                let session = &entry.session;
+                session.queue.is_some()
+                    || session.inflight.as_ref().is_some_and(|i| i.is_resending())
+            })
     }
 
     /// Append bytes to a connection's output.
@@ -446,14 +478,31 @@ impl EventLoop {
         slot: u32,
         encode: impl FnOnce(Version, &mut Vec<u8>) -> Result<(), EncodeError>,
     ) {
+        self.send_or(slot, Close::Server(ReasonCode::PacketTooLarge), encode);
+    }
+
+    /// As [`EventLoop::send`]; a packet above the client's Maximum Packet Size, which must not be sent
+    /// and cannot be left out, ends the connection for `cause` [MQTT-3.1.2-24].
+    pub(crate) fn send_or(
+        &mut self,
+        slot: u32,
+        cause: Close,
+        encode: impl FnOnce(Version, &mut Vec<u8>) -> Result<(), EncodeError>,
+    ) {
         let Some(connection) = self.connections.get_mut(slot as usize) else {
             return;
         };
         let version = connection.version;
+        let limit = connection.max_packet_out as usize;
         let out = connection.out.buffer(&mut self.pool);
         let before = out.len();
         if encode(version, out).is_err() {
             out.truncate(before);
+        }
+        if out.len() - before > limit {
+            out.truncate(before);
+            self.close(slot, cause);
+            return;
         }
         self.mark_dirty(slot);
     }
@@ -496,9 +545,8 @@ impl EventLoop {
                 self.connections.get(slot as usize).map(|c| c.phase)
             && let Some(entry) = self.sessions.get(session as usize)
         {
-            let waiting = entry.session.queue.is_some();
             let stalled = entry.session.stalled_replays.is_some();
-            if waiting {
+            if self.has_backlog(session) {
                 self.pump(session);
             }
             if stalled {

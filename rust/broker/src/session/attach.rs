@@ -8,7 +8,7 @@ use std::{
 use vallum_mqtt::packet::{ConnAck, QoS, ReasonCode, Version};
 use vallum_policy::decision::AuthenticatedClient;
 
-use super::{Session, SessionRef, inflight::Resend, state::Will};
+use super::{Session, SessionRef, state::Will};
 use crate::{
     connection::{Phase, V5State, disconnect::Close},
     event::Event,
@@ -89,7 +89,7 @@ impl EventLoop {
         };
         self.go_online(slot, session, accepted, resumed.is_some());
         if resumed.is_some() {
-            self.resume(slot, session);
+            self.resume(session);
         }
         Flow::Continue
     }
@@ -171,7 +171,7 @@ impl EventLoop {
     /// CONNACK with what differs from the defaults (section 3.2.2.3).
     fn send_connack(&mut self, slot: u32, accepted: &Accepted, client_id: &str, present: bool) {
         let mqtt = self.shared.config.mqtt.clone();
-        self.send(slot, |version, out| {
+        self.send_or(slot, Close::PeerGone, |version, out| {
             let mut ack = ConnAck::new(ReasonCode::Success, present);
             if version == Version::V5 {
                 let properties = &mut ack.properties;
@@ -203,19 +203,11 @@ impl EventLoop {
     }
 
     /// Send again what was under way, then what waited [MQTT-4.4.0-1].
-    fn resume(&mut self, slot: u32, reference: SessionRef) {
-        let Some(window) = self.session_mut(reference).and_then(|s| s.inflight.take()) else {
-            self.pump(reference.slot);
-            return;
-        };
-        for item in window.resend() {
-            match item {
-                Resend::Publish(id, delivery) => self.write_kept(slot, delivery, Some(id), true),
-                Resend::PubRel(id) => self.send_pubrel(slot, id),
-            }
-        }
-        if let Some(session) = self.session_mut(reference) {
-            session.inflight = Some(window);
+    fn resume(&mut self, reference: SessionRef) {
+        if let Some(session) = self.session_mut(reference)
+            && let Some(window) = session.inflight.as_deref_mut()
+        {
+            window.begin_resend();
         }
         self.pump(reference.slot);
     }
