@@ -152,8 +152,9 @@ def _print(about: dict[str, Any], answers: Iterable[Answer]) -> None:
     print(f"{about['command']}; runs of each: {about['repeats']}, the median counts")
     if about["load_average"] > BUSY:
         print(
-            f"The machine was not idle (load average {about['load_average']} at the start): a broker "
-            "that is interrupted pays for cold caches, most of all where nothing can be batched."
+            f"The machine was not idle (load average {about['load_average']} at the start):"
+            " a broker that is interrupted pays for cold caches, most of all where nothing can"
+            " be batched, and latencies say little."
         )
     if pinned["brokers"] == pinned["load"]:
         print("Broker and load share the only core: take the rates with care.")

@@ -473,20 +473,12 @@ impl EventLoop {
     ///
     /// A packet that cannot be encoded is left out whole; nothing this broker says comes near the
     /// limits of the encoding.
+    ///
+    /// One above the client's Maximum Packet Size must not be sent and cannot be left out: it ends the
+    /// connection [MQTT-3.1.2-24].
     pub(crate) fn send(
         &mut self,
         slot: u32,
-        encode: impl FnOnce(Version, &mut Vec<u8>) -> Result<(), EncodeError>,
-    ) {
-        self.send_or(slot, Close::Server(ReasonCode::PacketTooLarge), encode);
-    }
-
-    /// As [`EventLoop::send`]; a packet above the client's Maximum Packet Size, which must not be sent
-    /// and cannot be left out, ends the connection for `cause` [MQTT-3.1.2-24].
-    pub(crate) fn send_or(
-        &mut self,
-        slot: u32,
-        cause: Close,
         encode: impl FnOnce(Version, &mut Vec<u8>) -> Result<(), EncodeError>,
     ) {
         let Some(connection) = self.connections.get_mut(slot as usize) else {
@@ -501,7 +493,7 @@ impl EventLoop {
         }
         if out.len() - before > limit {
             out.truncate(before);
-            self.close(slot, cause);
+            self.close(slot, Close::Server(ReasonCode::PacketTooLarge));
             return;
         }
         self.mark_dirty(slot);
