@@ -22,13 +22,11 @@ fn check_display(rules: &RuleSet) -> RuleSet {
         rules.map(ToString::to_string).collect()
     };
     let texts = shown(rules);
-    let again = RuleSet::parse(
-        &texts
-            .iter()
-            .map(|text| format!("{text}.\n"))
-            .collect::<String>(),
-    )
-    .unwrap_or_else(|error| panic!("{error}: {texts:?}"));
+    let file: String = texts
+        .iter()
+        .flat_map(|text| [text.as_str(), ".\n"])
+        .collect();
+    let again = RuleSet::parse(&file).unwrap_or_else(|error| panic!("{error}: {texts:?}"));
     assert_eq!(shown(&again), texts);
     assert_eq!(again.warnings().len(), rules.warnings().len(), "{texts:?}");
     again
@@ -44,7 +42,7 @@ fn sample(filter: &str) -> String {
     levels.collect::<Vec<_>>().join("/")
 }
 
-fn check_verdict(rules: &RuleSet, settings: &Settings, verdict: RuleVerdict) {
+fn check_verdict(rules: &RuleSet, settings: Settings, verdict: RuleVerdict) {
     match verdict {
         RuleVerdict::Allow { rule } => {
             assert_eq!(rules.rule(rule).unwrap().permission(), Permission::Allow);
@@ -63,7 +61,7 @@ fn check_verdict(rules: &RuleSet, settings: &Settings, verdict: RuleVerdict) {
 fn ask(rules: &RuleSet, again: &RuleSet, client: &ClientInfo, request: &Request<'_>, exact: bool) {
     for settings in clients::settings() {
         let verdict = rules.decide(&settings, client, request);
-        check_verdict(rules, &settings, verdict);
+        check_verdict(rules, settings, verdict);
         assert_eq!(again.decide(&settings, client, request), verdict);
         // A filter that is allowed is a set of names that are allowed; `{eq, ..}` allows a text.
         if settings.profile == Profile::Hardened

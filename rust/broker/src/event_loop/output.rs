@@ -532,9 +532,12 @@ impl EventLoop {
 
     /// Write one connection's output and refill it from the session's queue.
     pub(crate) fn flush(&mut self, slot: u32) {
-        if self.write_out(slot)
-            && let Some(Phase::Online(session)) =
-                self.connections.get(slot as usize).map(|c| c.phase)
+        match self.write_out(slot) {
+            Flushed::All => {}
+            Flushed::Blocked => return self.watch_writes(slot),
+            Flushed::Gone => return self.close(slot, Close::PeerGone),
+        }
+        if let Some(Phase::Online(session)) = self.connections.get(slot as usize).map(|c| c.phase)
             && let Some(entry) = self.sessions.get(session as usize)
         {
             let stalled = entry.session.stalled_replays.is_some();
@@ -547,21 +550,17 @@ impl EventLoop {
         }
     }
 
-    /// Write one connection's output; `true` if all of it went out.
-    fn write_out(&mut self, slot: u32) -> bool {
+    /// Write one connection's output. What follows from that is left to [`EventLoop::flush`]: here we may
+    /// be in the middle of a fan-out, and closing a connection publishes its will.
+    fn write_out(&mut self, slot: u32) -> Flushed {
         let Some(connection) = self.connections.get_mut(slot as usize) else {
-            return false;
+            return Flushed::Gone;
         };
-        if connection.out.blocked {
-            return false;
+        if connection.out.blocked && connection.watches_write {
+            return Flushed::Blocked;
         }
         let (flushed, bytes) = connection.out.flush(&mut connection.stream, &mut self.pool);
         self.metrics().bytes_sent.add(bytes as u64);
-        match flushed {
-            Flushed::All => {}
-            Flushed::Blocked => self.watch_writes(slot),
-            Flushed::Gone => self.close(slot, Close::PeerGone),
-        }
-        flushed == Flushed::All
+        flushed
     }
 }
