@@ -4,7 +4,7 @@ use std::{io, mem, sync::atomic::Ordering};
 
 use mio::{Interest, Token};
 
-use super::EventLoop;
+use super::{EventLoop, token_of};
 use crate::{connection::Connection, shared::Inbound};
 
 /// Connections accepted in one go before other sockets get their turn.
@@ -70,22 +70,25 @@ impl EventLoop {
     pub(super) fn adopt(&mut self, mut connection: Connection) -> Option<u32> {
         connection.generation = self.next_generation();
         connection.last_packet = self.now;
+        let generation = connection.generation;
+        let listener = connection.listener;
         let entry = self.connections.vacant_entry();
-        let slot = entry.key();
+        let Ok(slot) = u32::try_from(entry.key()) else {
+            self.forget_listener_slot(listener);
+            return None;
+        };
         // Interest in writing is added only when a socket takes no more: a fresh one would report at
         // once that it is writable, and cost a turn.
+        let token = token_of(slot, generation);
         let registry = self.poll.registry();
         if registry
-            .register(&mut connection.stream, Token(slot), Interest::READABLE)
+            .register(&mut connection.stream, token, Interest::READABLE)
             .is_err()
         {
-            self.forget_listener_slot(connection.listener);
+            self.forget_listener_slot(listener);
             return None;
         }
-        let generation = connection.generation;
         entry.insert(connection);
-        #[allow(clippy::cast_possible_truncation, reason = "at most 2^32 descriptors")]
-        let slot = slot as u32;
         if let Some(idle_timeout) = self.shared.config.mqtt.idle_timeout_ms {
             self.watch(
                 self.now.saturating_add(seconds_up(idle_timeout)),
