@@ -89,6 +89,7 @@ impl EventLoop {
         };
         self.go_online(slot, session, accepted, resumed.is_some());
         if resumed.is_some() {
+            self.tell_groups(session, true);
             self.resume(slot, session);
         }
         Flow::Continue
@@ -195,7 +196,9 @@ impl EventLoop {
                 if !mqtt.wildcard_subscription {
                     properties.wildcard_subscription_available = Some(false);
                 }
-                properties.shared_subscription_available = Some(false);
+                if !mqtt.shared_subscription {
+                    properties.shared_subscription_available = Some(false);
+                }
                 properties.server_keep_alive = mqtt.server_keepalive;
             }
             ack.encode(version, out)

@@ -143,6 +143,14 @@ impl Inflight {
         }
     }
 
+    /// Sent deliveries that nothing was heard of, in the order they were sent.
+    pub fn into_unacknowledged(self) -> impl Iterator<Item = Delivery> {
+        self.slots.into_iter().filter_map(|slot| match slot {
+            Slot::Sent(delivery) => Some(delivery),
+            Slot::Released | Slot::Done => None,
+        })
+    }
+
     /// What to send again, in the order it was sent.
     pub fn resend(&self) -> impl Iterator<Item = Resend<'_>> {
         self.slots.iter().enumerate().filter_map(|(n, slot)| {
@@ -208,6 +216,7 @@ mod tests {
             qos: QoS::AtLeastOnce,
             retain: false,
             subscription_id: 0,
+            group: None,
         }
     }
 
