@@ -8,6 +8,8 @@ use std::{collections::HashMap, net::SocketAddr};
 use serde::Deserialize;
 use vallum_mqtt::{packet::QoS, topic::filter_covers};
 
+use crate::router::SharedPolicies;
+
 /// Everything the data plane needs to start.
 #[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -22,11 +24,24 @@ pub struct BrokerConfig {
     pub mqtt: MqttConfig,
     /// The `retainer` root.
     pub retainer: RetainerConfig,
+    /// The `broker` root.
+    pub broker: BrokerRootConfig,
 }
 
 impl BrokerConfig {
     /// The document version this build reads.
     pub const VERSION: u32 = 1;
+
+    /// How the groups of shared subscriptions share out their messages.
+    pub(crate) fn shared_policies(&self) -> SharedPolicies {
+        SharedPolicies {
+            default: SharedPolicy {
+                strategy: self.mqtt.shared_subscription_strategy,
+                initial_sticky_pick: self.mqtt.shared_subscription_initial_sticky_pick,
+            },
+            groups: self.broker.shared_subscription_group.clone(),
+        }
+    }
 }
 
 /// One `listeners.TYPE.NAME`.
@@ -73,8 +88,10 @@ pub struct MqttConfig {
     pub shared_subscription: bool,
     /// Whether filters may begin with `$exclusive/`.
     pub exclusive_subscription: bool,
-    /// Which member of a group gets a message.
-    pub shared_subscriptions: SharedPolicies,
+    /// Which member of a group gets a message, where the group itself does not say.
+    pub shared_subscription_strategy: SharedStrategy,
+    /// Which member `sticky` begins with.
+    pub shared_subscription_initial_sticky_pick: InitialPick,
     /// The first that fits caps the `QoS` a subscription is granted.
     pub subscription_max_qos_rules: Vec<MaxQosRule>,
     /// Seconds that replace the client's Keep Alive; `None` keeps the client's.
@@ -119,21 +136,12 @@ impl MqttConfig {
     }
 }
 
-/// `mqtt.shared_subscription_strategy` and `broker.shared_subscription_group`.
+/// The `broker` root.
 #[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub struct SharedPolicies {
-    /// For groups that are not named.
-    pub default: SharedPolicy,
-    /// By name of the group.
-    pub groups: HashMap<String, SharedPolicy>,
-}
-
-impl SharedPolicies {
-    /// What holds for a group.
-    pub fn of(&self, group: &str) -> SharedPolicy {
-        self.groups.get(group).copied().unwrap_or(self.default)
-    }
+pub struct BrokerRootConfig {
+    /// What holds for a group instead of `mqtt.shared_subscription_strategy`, by its name.
+    pub shared_subscription_group: HashMap<String, SharedPolicy>,
 }
 
 /// How a group shares out its messages.

@@ -144,7 +144,7 @@ impl Shared {
     ) -> std::io::Result<Self> {
         Ok(Self {
             retained: RetainedStore::new(config.retainer.clone()),
-            router: LocalRouter::new(config.mqtt.shared_subscriptions.clone()),
+            router: LocalRouter::new(config.shared_policies()),
             delayed: DelayedBudget::default(),
             config,
             clock: Clock::start(),

@@ -220,15 +220,19 @@ fn strategies_choose_as_they_say() {
         ("random", 1..=3),
         ("local", 1..=3),
         ("round_robin_per_group", 3..=3),
+        ("group stuck", 1..=1),
     ] {
-        let shared = json!({"groups": {}, "default":
-            {"strategy": strategy, "initial_sticky_pick": "random"}});
-        let settings = [("shared_subscriptions", shared)];
+        // The group `stuck` has a strategy of its own.
+        let (filter, strategy) = match strategy {
+            "group stuck" => ("$share/stuck/t", "round_robin"),
+            strategy => ("$share/g/t", strategy),
+        };
+        let settings = [("shared_subscription_strategy", json!(strategy))];
         let broker = broker(2, &settings, policy("null", "false"));
         let mut members: Vec<Client> = (0..3)
             .map(|n| {
                 let (mut member, _) = Client::connect(&broker, &format!("m{n}"), true, 0);
-                member.subscribe("$share/g/t", QoS::AtLeastOnce);
+                member.subscribe(filter, QoS::AtLeastOnce);
                 member
             })
             .collect();

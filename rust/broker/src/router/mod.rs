@@ -7,6 +7,7 @@ mod group;
 mod shared;
 
 use std::{
+    collections::HashMap,
     hash::{BuildHasher, RandomState},
     sync::{
         PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard,
@@ -22,7 +23,7 @@ use vallum_mqtt::{
 use self::{group::Numbers, shared::SharedGroups};
 pub use self::{group::Origin, shared::GroupId};
 use crate::{
-    config::{InitialPick, SharedPolicies, SharedPolicy, SharedStrategy},
+    config::{InitialPick, SharedPolicy, SharedStrategy},
     session::SessionRef,
 };
 
@@ -93,6 +94,21 @@ fn scope_of(filter: &str) -> Option<FilterScope<'_>> {
     match FilterScope::parse(filter) {
         Ok(FilterScope::Plain(_)) | Err(_) => None,
         Ok(scope) => Some(scope),
+    }
+}
+
+/// How groups share out their messages.
+#[derive(Clone, Debug)]
+pub struct SharedPolicies {
+    /// For groups that are not named.
+    pub default: SharedPolicy,
+    /// By name of the group.
+    pub groups: HashMap<String, SharedPolicy>,
+}
+
+impl SharedPolicies {
+    fn of(&self, group: &str) -> SharedPolicy {
+        self.groups.get(group).copied().unwrap_or(self.default)
     }
 }
 

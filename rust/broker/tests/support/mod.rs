@@ -59,8 +59,10 @@ pub(crate) fn broker(
                  "upgrade_qos": false, "ignore_loop_deliver": false, "strict_mode": true,
                  "max_outbox_bytes": 1_048_576, "shared_subscription": true,
                  "exclusive_subscription": true, "subscription_max_qos_rules": [],
-                 "shared_subscriptions": {"groups": {}, "default":
-                     {"strategy": "round_robin", "initial_sticky_pick": "random"}}},
+                 "shared_subscription_strategy": "round_robin",
+                 "shared_subscription_initial_sticky_pick": "random"},
+        "broker": {"shared_subscription_group":
+            {"stuck": {"strategy": "sticky", "initial_sticky_pick": "hash_topic"}}},
         "retainer": {"enable": true, "max_payload_size": 1_048_576, "max_retained_messages": 0,
                      "msg_expiry_interval_ms": 0, "stop_publish_clear_msg": false}
     });
