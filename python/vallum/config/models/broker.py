@@ -1,4 +1,4 @@
-"""`broker`: of the reference's inner workings; only the strategies of single groups mean anything."""
+"""`broker`: of the inner workings of the reference; only strategies of single groups mean anything."""
 
 from __future__ import annotations
 
