@@ -1,4 +1,4 @@
-"""`broker`: of the inner workings of the reference; only strategies of single groups mean anything."""
+"""`broker`: inner workings of the reference; only strategies of groups mean anything here."""
 
 from __future__ import annotations
 
