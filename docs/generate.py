@@ -37,6 +37,7 @@ from vallum.config.models import (
 from vallum.config.models.authentication import UNAVAILABLE as AUTHENTICATORS
 from vallum.config.models.authorization import UNAVAILABLE as SOURCES
 from vallum.config.models.authorization import TopicTemplateAllow
+from vallum.config.models.broker import SharedGroup
 from vallum.config.models.listeners import TcpOptions
 from vallum.config.models.log import LogHandler, Throttling
 from vallum.config.models.retainer import RetainerBackend
@@ -116,6 +117,12 @@ TABLES = (
     ),
     Table("retainer", "retainer", Retainer),
     Table("retainer.backend", "retainer.backend", RetainerBackend),
+    Table(
+        "broker.shared_subscription_group.NAME",
+        "broker.shared_subscription_group.*",
+        SharedGroup,
+        "Groups of shared subscriptions that do not go by `mqtt.shared_subscription_strategy`.",
+    ),
     Table("log.console", "log.console", LogHandler),
     Table("log.throttling", "log.throttling", Throttling),
     Table("node", "node", Node),

@@ -125,16 +125,6 @@ async def test_limits(broker_with: Start, version: int) -> None:
         assert codes == [*refused[:3], 0, 0, refused[3], 0]
 
 
-async def test_shared_subscriptions_are_not_offered(broker_with: Start) -> None:
-    async with broker_with() as broker:
-        client = await broker.client("c1")
-        assert client.connack.properties["shared_subscription_available"] == 0
-        codes = await client.subscribe("$share/g/t")
-        assert codes == [Reason.SHARED_SUBSCRIPTIONS_NOT_SUPPORTED]
-        old = await broker.client("c2", wire.V311)
-        assert await old.subscribe("$share/g/t") == [0x80]
-
-
 async def test_many_filters(broker_with: Start) -> None:
     async with broker_with() as broker:
         client, other = await broker.client("c1"), await broker.client("c2")

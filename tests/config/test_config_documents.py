@@ -17,7 +17,9 @@ from vallum.config.translate import keys_of
 ROOT = Path(__file__).parents[2]
 CONFIG = """
 mqtt { client_attrs_init = [{ expression = username, set_as_attr = tns }], max_awaiting_rel = 99999
-       max_session_expiry_interval = 1500ms, max_mqueue_len = infinity }
+       max_session_expiry_interval = 1500ms, max_mqueue_len = infinity
+       subscription_max_qos_rules = [{ topic.equals = a, qos = 1 }] }
+broker.shared_subscription_group.g.strategy = sticky
 listeners.tcp { default.bind = 1884
                 b { bind = "[::1]:0", enable_authn = quick_deny_anonymous, zone = z
                     authentication { mechanism = jwt, use_jwks = true, endpoint = "https://x/y" } }
@@ -57,6 +59,11 @@ def test_broker_members(broker: dict[str, Any]) -> None:
     assert set(broker["listeners"][0]) == members(BROKER, "ListenerConfig")
     assert set(broker["mqtt"]) == members(BROKER, "MqttConfig")
     assert set(broker["retainer"]) == members(BROKER, "RetainerConfig")
+    assert set(broker["broker"]) == members(BROKER, "BrokerRootConfig")
+    [group] = broker["broker"]["shared_subscription_group"].values()
+    assert set(group) == members(BROKER, "SharedPolicy")
+    [rule] = broker["mqtt"]["subscription_max_qos_rules"]
+    assert set(rule) == members(BROKER, "MaxQosRule")
 
 
 def test_policy_members(policy: dict[str, Any]) -> None:

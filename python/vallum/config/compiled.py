@@ -5,15 +5,20 @@
 and held against those files by a test. Units: `_ms` milliseconds, other times seconds (rounded up),
 sizes bytes; null is "no bound" or "none".
 
-broker:    version, loops, listeners[], mqtt, retainer
+broker:    version, loops, listeners[], mqtt, retainer, broker
 listeners: id, bind, max_connections, zone, backlog
 mqtt:      idle_timeout_ms, max_packet_size, max_clientid_len, max_topic_levels, max_topic_alias,
-           max_qos_allowed, retain_available, wildcard_subscription, server_keepalive,
+           max_qos_allowed, retain_available, wildcard_subscription, shared_subscription,
+           exclusive_subscription, shared_subscription_strategy,
+           shared_subscription_initial_sticky_pick,
+           subscription_max_qos_rules[matches, equals, qos], server_keepalive,
            keepalive_multiplier, session_expiry_interval, max_session_expiry_interval,
            message_expiry_interval, max_awaiting_rel, await_rel_timeout, max_inflight,
            max_mqueue_len (0: no bound), mqueue_store_qos0, max_subscriptions, upgrade_qos,
            ignore_loop_deliver, strict_mode, max_outbox_bytes
-retainer:  enable, max_payload_size, max_retained_messages, msg_expiry_interval_ms (0: for ever)
+retainer:  enable, max_payload_size, max_retained_messages, msg_expiry_interval_ms (0: for ever),
+           stop_publish_clear_msg
+root:      broker{shared_subscription_group{NAME{strategy, initial_sticky_pick}}}
 
 policy:    version, profile, use_username_as_clientid, client_attrs_init[expression, set_as_attr],
            clientid_override, authentication[ignore_backend_failures, chain, listeners{enable_authn,
@@ -201,6 +206,14 @@ def broker_document(config: Config, *, loops: int = 0) -> dict[str, Any]:
             "max_qos_allowed": mqtt.max_qos_allowed,
             "retain_available": mqtt.retain_available,
             "wildcard_subscription": mqtt.wildcard_subscription,
+            "shared_subscription": mqtt.shared_subscription,
+            "exclusive_subscription": mqtt.exclusive_subscription,
+            "shared_subscription_strategy": mqtt.shared_subscription_strategy,
+            "shared_subscription_initial_sticky_pick": mqtt.shared_subscription_initial_sticky_pick,
+            "subscription_max_qos_rules": [
+                {"matches": rule.topic.matches, "equals": rule.topic.equals, "qos": rule.qos}
+                for rule in mqtt.subscription_max_qos_rules
+            ],
             "server_keepalive": mqtt.server_keepalive,
             "keepalive_multiplier": float(mqtt.keepalive_multiplier),
             "session_expiry_interval": _seconds(mqtt.session_expiry_interval),
@@ -222,6 +235,13 @@ def broker_document(config: Config, *, loops: int = 0) -> dict[str, Any]:
             "max_payload_size": retainer.max_payload_size,
             "max_retained_messages": retainer.backend.max_retained_messages,
             "msg_expiry_interval_ms": _ms(retainer.msg_expiry_interval),
+            "stop_publish_clear_msg": retainer.stop_publish_clear_msg,
+        },
+        "broker": {
+            "shared_subscription_group": {
+                name: {"strategy": group.strategy, "initial_sticky_pick": group.initial_sticky_pick}
+                for name, group in config.broker.shared_subscription_group.items()
+            },
         },
     }
 

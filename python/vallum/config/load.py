@@ -23,6 +23,7 @@ from vallum.config.models import (
     AuthenticationRoot,
     AuthenticationSettings,
     Authorization,
+    BrokerRoot,
     Context,
     Dashboard,
     Listeners,
@@ -55,6 +56,7 @@ class Config:
     authentication_settings: AuthenticationSettings
     authorization: Authorization
     retainer: Retainer
+    broker: BrokerRoot
     dashboard: Dashboard
     log: Log
     node: Node
@@ -176,7 +178,7 @@ class _Loader:
         listeners = self._model(Listeners, "listeners")
         mqtt, retainer = self._model(Mqtt, "mqtt"), self._model(Retainer, "retainer")
         dashboard, log = self._model(Dashboard, "dashboard"), self._model(Log, "log")
-        node = self._model(Node, "node")
+        node, broker = self._model(Node, "node"), self._model(BrokerRoot, "broker")
         models: dict[str, Section | None] = {
             "authentication_settings": settings,
             "authorization": authorization,
@@ -205,6 +207,7 @@ class _Loader:
             or dashboard is None
             or log is None
             or node is None
+            or broker is None
         ):
             return None
         return Config(
@@ -215,6 +218,7 @@ class _Loader:
             authentication_settings=settings,
             authorization=authorization,
             retainer=retainer,
+            broker=broker,
             dashboard=dashboard,
             log=log,
             node=node,

@@ -20,7 +20,6 @@ from vallum.config.paths import Step, dotted, find, locate
 _LIMITS = "rate limits are not enforced yet"
 _IDLE = "it means nothing to this broker"
 _CACHE = "verdicts and answers are not cached: every decision is made afresh"
-_SHARED = "shared subscriptions are not available yet: $share filters are refused with 0x9E"
 
 NOT_YET: dict[str, str] = {
     "authentication_settings.node_cache": _CACHE,
@@ -61,7 +60,6 @@ NOT_YET: dict[str, str] = {
     "log.console.time_offset": "times are in UTC",
     "log.file": "lines go to standard error only",
     "log.throttling": "a refusal is written once a minute for each client and reason",
-    "mqtt.exclusive_subscription": "exclusive subscriptions are not available yet",
     "mqtt.keepalive_check_interval": "Keep Alive is watched all the time",
     "mqtt.limiter": _LIMITS,
     "mqtt.mqueue_default_priority": "queues have no priorities yet",
@@ -70,10 +68,6 @@ NOT_YET: dict[str, str] = {
     "mqtt.peer_cert_as_username": "there are no TLS listeners yet, so no certificates",
     "mqtt.response_information": "Response Information is not sent yet",
     "mqtt.retry_interval": "messages are sent again after reconnecting only",
-    "mqtt.shared_subscription": _SHARED,
-    "mqtt.shared_subscription_initial_sticky_pick": _SHARED,
-    "mqtt.shared_subscription_strategy": _SHARED,
-    "mqtt.subscription_max_qos_rules": "only max_qos_allowed caps the QoS yet",
     "mqtt.subscription_message_filter": "messages are not filtered by content yet",
     "retainer.allow_never_expire": "msg_expiry_interval alone decides",
     "retainer.backend.storage_type": "retained messages are kept in memory",
@@ -81,7 +75,6 @@ NOT_YET: dict[str, str] = {
     "retainer.max_publish_rate": _LIMITS,
     "retainer.msg_clear_interval": "expired messages go when they are met",
     "retainer.msg_expiry_interval_override": "the message and msg_expiry_interval decide",
-    "retainer.stop_publish_clear_msg": "the empty message is always passed on",
 }
 """Path (`*` stands for any key) to why it does nothing."""
 

@@ -13,6 +13,7 @@ OURS = (
     "authentication",
     "authentication_settings",
     "authorization",
+    "broker",
     "dashboard",
     "listeners",
     "log",
@@ -32,7 +33,6 @@ WITHOUT_EFFECT = frozenset(
         "auto_subscribe",
         "banned",
         "bridges",
-        "broker",
         "cluster",
         "conn_congestion",
         "connectors",
@@ -97,7 +97,8 @@ def check(tree: ObjectNode, report: Report) -> None:
             close = get_close_matches(name, [*OURS, *sorted(WITHOUT_EFFECT)], 1)
             hint = f"; did you mean '{close[0]}'?" if close else ""
             report.fault(f"unknown root{hint}", tree.key_origins.get(name), name)
-    idle += [f"node.{key}" for key in _node_keys(tree) if key != "data_dir"]
+    for name, used in (("broker", "shared_subscription_group"), ("node", "data_dir")):
+        idle += [f"{name}.{key}" for key in _keys_of(tree, name) if key != used]
     if idle:
         first = tree.key_origins.get(idle[0].split(".")[0])
         report.warn(f"without effect in this version: {', '.join(idle)}", first)
@@ -109,8 +110,8 @@ def check(tree: ObjectNode, report: Report) -> None:
         report.fault(problem, tree.key_origins.get("zones"), "zones")
 
 
-def _node_keys(tree: ObjectNode) -> Iterator[str]:
-    node = tree.fields.get("node")
+def _keys_of(tree: ObjectNode, root: str) -> Iterator[str]:
+    node = tree.fields.get(root)
     if isinstance(node, ObjectNode):
         yield from node.fields
 

@@ -199,10 +199,10 @@ impl Broker {
             }
         }
         totals.push(("sessions.count", self.shared.registry.len() as u64));
-        totals.push((
-            "subscriptions.count",
-            self.shared.router.subscriptions() as u64,
-        ));
+        let (subscriptions, shared) = self.shared.router.subscriptions();
+        totals.push(("subscriptions.count", subscriptions as u64));
+        totals.push(("subscriptions.shared.count", shared as u64));
+        totals.push(("delayed.count", self.shared.delayed.count() as u64));
         totals.push(("retained.count", self.shared.retained.len() as u64));
         totals
     }

@@ -3,9 +3,12 @@
 //! It is written by the Python side, which owns names, defaults and error messages. Nothing here has
 //! a default: a missing member is an error of ours, not of the operator (`docs/design.md` section 3).
 
-use std::net::SocketAddr;
+use std::{collections::HashMap, net::SocketAddr};
 
 use serde::Deserialize;
+use vallum_mqtt::{packet::QoS, topic::filter_covers};
+
+use crate::router::SharedPolicies;
 
 /// Everything the data plane needs to start.
 #[derive(Clone, Debug, Deserialize)]
@@ -21,11 +24,24 @@ pub struct BrokerConfig {
     pub mqtt: MqttConfig,
     /// The `retainer` root.
     pub retainer: RetainerConfig,
+    /// The `broker` root.
+    pub broker: BrokerRootConfig,
 }
 
 impl BrokerConfig {
     /// The document version this build reads.
     pub const VERSION: u32 = 1;
+
+    /// How the groups of shared subscriptions share out their messages.
+    pub(crate) fn shared_policies(&self) -> SharedPolicies {
+        SharedPolicies {
+            default: SharedPolicy {
+                strategy: self.mqtt.shared_subscription_strategy,
+                initial_sticky_pick: self.mqtt.shared_subscription_initial_sticky_pick,
+            },
+            groups: self.broker.shared_subscription_group.clone(),
+        }
+    }
 }
 
 /// One `listeners.TYPE.NAME`.
@@ -68,6 +84,16 @@ pub struct MqttConfig {
     pub retain_available: bool,
     /// Whether filters may hold wildcards.
     pub wildcard_subscription: bool,
+    /// Whether filters may begin with `$share/GROUP/` or `$queue/`.
+    pub shared_subscription: bool,
+    /// Whether filters may begin with `$exclusive/`.
+    pub exclusive_subscription: bool,
+    /// Which member of a group gets a message, where the group itself does not say.
+    pub shared_subscription_strategy: SharedStrategy,
+    /// Which member `sticky` begins with.
+    pub shared_subscription_initial_sticky_pick: InitialPick,
+    /// The first that fits caps the `QoS` a subscription is granted.
+    pub subscription_max_qos_rules: Vec<MaxQosRule>,
     /// Seconds that replace the client's Keep Alive; `None` keeps the client's.
     pub server_keepalive: Option<u16>,
     /// A client is dead after this many times its Keep Alive.
@@ -100,6 +126,92 @@ pub struct MqttConfig {
     pub max_outbox_bytes: usize,
 }
 
+impl MqttConfig {
+    /// Highest `QoS` that a subscription to `filter` is granted.
+    pub fn max_qos_of(&self, filter: &str) -> QoS {
+        let rules = &self.subscription_max_qos_rules;
+        let rule = rules.iter().find(|rule| rule.is_for(filter));
+        let most = rule.map_or(self.max_qos_allowed, |r| r.qos.min(self.max_qos_allowed));
+        QoS::from_u8(most).unwrap_or(QoS::ExactlyOnce)
+    }
+}
+
+/// The `broker` root.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct BrokerRootConfig {
+    /// What holds for a group instead of `mqtt.shared_subscription_strategy`, by its name.
+    pub shared_subscription_group: HashMap<String, SharedPolicy>,
+}
+
+/// How a group shares out its messages.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct SharedPolicy {
+    /// Which member gets a message.
+    pub strategy: SharedStrategy,
+    /// Which member `sticky` begins with.
+    pub initial_sticky_pick: InitialPick,
+}
+
+/// Which member of a group gets a message.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum SharedStrategy {
+    /// Any.
+    Random,
+    /// In turn, counted for each publisher.
+    RoundRobin,
+    /// In turn, counted for the group.
+    RoundRobinPerGroup,
+    /// Always the same for a publisher, until it goes.
+    Sticky,
+    /// One on this node.
+    Local,
+    /// By client identifier of the publisher.
+    #[serde(rename = "hash_clientid")]
+    HashClientId,
+    /// By topic name.
+    HashTopic,
+}
+
+/// Which member `sticky` begins with.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum InitialPick {
+    /// Any.
+    Random,
+    /// One on this node.
+    Local,
+    /// By client identifier of the publisher.
+    #[serde(rename = "hash_clientid")]
+    HashClientId,
+    /// By topic name.
+    HashTopic,
+}
+
+/// One of `mqtt.subscription_max_qos_rules`.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct MaxQosRule {
+    /// A filter that covers those it is for; `None` if `equals` says which.
+    pub matches: Option<String>,
+    /// The one filter it is for.
+    pub equals: Option<String>,
+    /// Highest `QoS` granted.
+    pub qos: u8,
+}
+
+impl MaxQosRule {
+    fn is_for(&self, filter: &str) -> bool {
+        self.equals.as_deref() == Some(filter)
+            || self
+                .matches
+                .as_deref()
+                .is_some_and(|wider| filter_covers(wider, filter))
+    }
+}
+
 /// The `retainer` root.
 #[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -112,4 +224,6 @@ pub struct RetainerConfig {
     pub max_retained_messages: usize,
     /// Life of a retained message in milliseconds; 0 is for ever.
     pub msg_expiry_interval_ms: u64,
+    /// Whether the empty message that clears a retained one is kept from subscribers.
+    pub stop_publish_clear_msg: bool,
 }

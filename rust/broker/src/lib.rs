@@ -4,6 +4,7 @@
 //! - [`config`]: the document it starts from.   - [`event`], [`command`]: to and from the control plane.
 //! - `event_loop`: one thread's turn.           - [`connection`]: one file a packet.
 //! - [`session`]: what outlives a connection.   - [`router`], [`retained`]: who gets a message.
+//! - `delayed`: `$delayed/` publishes until they are due.
 //! - [`listener`]: where connections come from. - [`metrics`]: what is counted.
 
 #![forbid(unsafe_code)]
@@ -13,6 +14,7 @@ pub mod clock;
 pub mod command;
 pub mod config;
 pub mod connection;
+mod delayed;
 pub mod event;
 mod event_loop;
 pub mod listener;

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use vallum_mqtt::packet::QoS;
 
-use crate::session::SessionRef;
+use crate::{router::GroupId, session::SessionRef};
 
 /// A published message that more than one place must keep: queues, inflight windows, other loops,
 /// the retained store. One made for `QoS` 0 receivers of the same loop never comes into being.
@@ -53,4 +53,6 @@ pub struct Delivery {
     pub retain: bool,
     /// Subscription Identifier; 0 is none.
     pub subscription_id: u32,
+    /// The group its session was picked from, if the subscription is shared.
+    pub group: Option<GroupId>,
 }

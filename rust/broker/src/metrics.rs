@@ -60,6 +60,12 @@ counters! {
     dropped_expired => "delivery.dropped.expired",
     /// Publishes that no subscription matched.
     dropped_no_subscriber => "messages.dropped.no_subscribers",
+    /// Publishes held back because of `$delayed/`.
+    messages_delayed => "messages.delayed",
+    /// Publishes not held back because too many are already.
+    dropped_delayed => "messages.delayed.dropped",
+    /// Deliveries of shared subscriptions that went to another member because theirs ended.
+    redispatched => "delivery.redispatched",
     /// Will messages published.
     wills_published => "messages.will.published",
     /// Will messages that authorization refused.

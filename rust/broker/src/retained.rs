@@ -206,6 +206,7 @@ impl EventLoop {
             qos: message.qos.min(options.qos),
             retain: true,
             subscription_id: options.id,
+            group: None,
         };
         let limit = self.shared.config.mqtt.max_mqueue_len;
         let Some(session) = self.session_mut(to) else {

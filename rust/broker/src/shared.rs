@@ -18,13 +18,14 @@ use crate::{
     command::Command,
     config::BrokerConfig,
     connection::Connection,
+    delayed::DelayedBudget,
     event::EventQueue,
     message::Message,
     metrics::Metrics,
     refusal_throttle::RefusalThrottle,
     retained::RetainedStore,
-    router::{LocalRouter, SubscriptionOptions},
-    session::{Registry, SessionRef, attach::Accepted},
+    router::{LocalRouter, Target},
+    session::{Registry, attach::Accepted},
 };
 
 /// A listener as the loops see it.
@@ -49,7 +50,7 @@ pub(crate) enum Inbound {
     /// A connection whose CONNECT was accepted but whose session lives on the receiving loop.
     HandOver(Box<(Connection, Accepted)>),
     /// A message for sessions of the receiving loop.
-    Deliver(Arc<Message>, Vec<(SessionRef, SubscriptionOptions)>),
+    Deliver(Arc<Message>, Vec<Target>),
     /// An order from the control plane.
     Command(Command),
 }
@@ -119,6 +120,8 @@ pub(crate) struct Shared {
     pub(crate) router: LocalRouter,
     /// Retained messages.
     pub(crate) retained: RetainedStore,
+    /// What the loops may hold of delayed messages.
+    pub(crate) delayed: DelayedBudget,
     /// To the control plane.
     pub(crate) events: EventQueue,
     /// Listeners, by index.
@@ -141,12 +144,13 @@ impl Shared {
     ) -> std::io::Result<Self> {
         Ok(Self {
             retained: RetainedStore::new(config.retainer.clone()),
+            router: LocalRouter::new(config.shared_policies()),
+            delayed: DelayedBudget::default(),
             config,
             clock: Clock::start(),
             pipeline: RwLock::new(pipeline),
             pipeline_version: AtomicUsize::new(0),
             registry: Registry::default(),
-            router: LocalRouter::default(),
             events: EventQueue::new()?,
             listeners,
             inboxes: (0..loops).map(|_| Inbox::default()).collect(),

@@ -5,7 +5,7 @@ docstrings of fields are what the reference pages and the REST schema are made f
 
 - `section`         what all models share; `types` and `secret` are types of single values
 - `mqtt`, `listeners`, `authentication`, `authorization`, `retainer`: what the broker does
-- `dashboard`, `log`, `node`: how it is operated
+- `broker`, `dashboard`, `log`, `node`: how it is operated
 - `tls`, `cache`    parts that occur in several of them
 """
 
@@ -21,6 +21,7 @@ from vallum.config.models.authentication import (
     authenticator_id,
 )
 from vallum.config.models.authorization import DEFAULT_RULES, Authorization, FileSource
+from vallum.config.models.broker import BrokerRoot
 from vallum.config.models.dashboard import Dashboard
 from vallum.config.models.listeners import Listener, Listeners, TcpListener, bind_of
 from vallum.config.models.log import Log
@@ -36,6 +37,7 @@ __all__ = [
     "AuthenticationRoot",
     "AuthenticationSettings",
     "Authorization",
+    "BrokerRoot",
     "Cinfo",
     "CinfoCheck",
     "ClientAttribute",

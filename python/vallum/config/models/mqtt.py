@@ -41,6 +41,8 @@ SharedStrategy = Literal[
     "hash_clientid",
 ]
 
+InitialStickyPick = Literal["random", "local", "hash_topic", "hash_clientid"]
+
 
 class ClientAttribute(Section):
     """`client_attrs_init[]`: one attribute computed from the CONNECT."""
@@ -119,9 +121,7 @@ class Mqtt(Section):
     """Whether `$exclusive/TOPIC` may be subscribed to, by one client at a time."""
     shared_subscription_strategy: SharedStrategy = "round_robin"
     """Which member of a group gets a message."""
-    shared_subscription_initial_sticky_pick: Literal[
-        "random", "local", "hash_topic", "hash_clientid"
-    ] = "random"
+    shared_subscription_initial_sticky_pick: InitialStickyPick = "random"
     """Which member a `sticky` group starts with."""
     subscription_message_filter: OnOff = "disable"
     """Filters on the content of messages."""

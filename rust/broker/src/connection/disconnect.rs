@@ -132,6 +132,10 @@ impl EventLoop {
         session.stalled_replays = None;
         session.pending_replays = 0;
         session.offline_epoch = session.offline_epoch.wrapping_add(1);
+        self.tell_groups(reference, false);
+        let Some(session) = self.session_mut(reference) else {
+            return;
+        };
         let for_good = match cause {
             Close::TakenOver { for_good } => for_good || session.expiry_interval == 0,
             _ => session.expiry_interval == 0,
@@ -198,6 +202,9 @@ impl EventLoop {
             subscriptions,
             has_timer,
             offline_epoch,
+            has_shared,
+            inflight,
+            queue,
             ..
         } = entry.session;
         for filter in subscriptions.keys() {
@@ -206,6 +213,9 @@ impl EventLoop {
         self.shared
             .registry
             .release(&client.info.client_id, reference);
+        if has_shared && !self.stopping {
+            self.pass_on(inflight, queue);
+        }
         if has_timer {
             self.shared.events.push(Event::SessionClosed {
                 session: reference,

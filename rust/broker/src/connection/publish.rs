@@ -4,7 +4,7 @@ use std::num::NonZeroU16;
 
 use vallum_mqtt::{
     packet::{Ack, FixedHeader, PacketType, Publish, QoS, ReasonCode, Version},
-    topic::{has_control_characters, level_count},
+    topic::{Delayed, has_control_characters, level_count},
 };
 use vallum_policy::{
     acl::{Action, Request},
@@ -18,6 +18,17 @@ use crate::{
     event_loop::{EventLoop, Flow, Outgoing},
     session::{SessionRef, state::Will},
 };
+
+/// The delay in front of a topic name (`$delayed/SECONDS/TOPIC`); one inside another is refused.
+fn delayed_of(topic: &str) -> Result<Option<Delayed<'_>>, ReasonCode> {
+    match Delayed::parse(topic) {
+        Ok(Some(delayed)) if delayed.topic.starts_with("$delayed/") => {
+            Err(ReasonCode::TopicNameInvalid)
+        }
+        Ok(delayed) => Ok(delayed),
+        Err(_) => Err(ReasonCode::TopicNameInvalid),
+    }
+}
 
 /// Bytes of topics that a client's aliases may hold.
 const MAX_ALIAS_BYTES: usize = 256 * 1024;
@@ -61,6 +72,10 @@ impl EventLoop {
         if let Err(flow) = self.permit_publish(slot, reference, &publish, topic) {
             return flow;
         }
+        let delayed = match delayed_of(topic) {
+            Ok(delayed) => delayed,
+            Err(reason) => return self.refuse_packet(slot, reason),
+        };
         if publish.qos == QoS::ExactlyOnce
             && let Some(flow) = self.begin_exactly_once(slot, session_slot, publish.packet_id)
         {
@@ -68,7 +83,7 @@ impl EventLoop {
         }
         let properties = publish.properties.forwardable();
         let mut outgoing = Outgoing::new(
-            topic,
+            delayed.map_or(topic, |delayed| delayed.topic),
             &properties,
             publish.payload,
             publish.qos,
@@ -76,6 +91,21 @@ impl EventLoop {
         );
         outgoing.publisher = Some(reference);
         outgoing.expires_at = self.expiry_of(publish.properties.message_expiry_interval());
+        if let Some(delayed) = delayed {
+            let held = self.hold(&mut outgoing, delayed.seconds);
+            if !held && let Some(entry) = self.sessions.get_mut(session_slot as usize) {
+                entry.session.forget_awaiting(publish.packet_id);
+            }
+            let reason = if held {
+                ReasonCode::Success
+            } else {
+                ReasonCode::QuotaExceeded
+            };
+            if let Some(id) = publish.packet_id {
+                self.acknowledge_with(slot, publish.qos, id, reason);
+            }
+            return Flow::Continue;
+        }
         let matched = self.publish(&mut outgoing);
         self.recycle(outgoing);
         self.acknowledge(slot, publish.qos, publish.packet_id, matched);
@@ -114,7 +144,6 @@ impl EventLoop {
         let mqtt = &self.shared.config.mqtt;
         let broken = if mqtt.strict_mode && has_control_characters(topic)
             || level_count(topic) > mqtt.max_topic_levels
-            || topic.starts_with("$delayed/")
         {
             Some(ReasonCode::TopicNameInvalid)
         } else if publish.qos.as_u8() > mqtt.max_qos_allowed {
@@ -256,6 +285,9 @@ impl EventLoop {
     pub(crate) fn publish(&mut self, outgoing: &mut Outgoing<'_>) -> usize {
         if outgoing.retain {
             self.shared.retained.store(outgoing, self.now);
+            if outgoing.payload.is_empty() && self.shared.config.retainer.stop_publish_clear_msg {
+                return 0;
+            }
         }
         self.route(outgoing)
     }
@@ -281,8 +313,12 @@ impl EventLoop {
             self.report_denied(u32::MAX, "will", client, &verdict, &will.topic);
             return;
         }
+        let Ok(delayed) = delayed_of(&will.topic) else {
+            self.metrics().wills_denied.add(1);
+            return;
+        };
         let mut outgoing = Outgoing::new(
-            &will.topic,
+            delayed.map_or(&*will.topic, |delayed| delayed.topic),
             &will.properties,
             &will.payload,
             will.qos,
@@ -290,7 +326,11 @@ impl EventLoop {
         );
         outgoing.publisher = Some(publisher);
         outgoing.expires_at = self.expiry_of(will.message_expiry);
-        self.publish(&mut outgoing);
+        if let Some(delayed) = delayed {
+            self.hold(&mut outgoing, delayed.seconds);
+        } else {
+            self.publish(&mut outgoing);
+        }
         self.recycle(outgoing);
         self.metrics().wills_published.add(1);
     }

@@ -15,7 +15,7 @@ use super::disconnect::Close;
 use crate::{
     event_loop::{EventLoop, Flow},
     retained::Replay,
-    router::{Router as _, SubscriptionOptions},
+    router::{Router as _, SubscriptionOptions, Taken},
     session::SessionRef,
 };
 
@@ -32,7 +32,9 @@ fn granted_code(qos: QoS) -> ReasonCode {
 }
 
 /// What became of one filter of a SUBSCRIBE.
-struct Granted {
+struct Granted<'a> {
+    /// Without its prefix.
+    filter: &'a str,
     options: SubscriptionOptions,
     /// Retained messages are due.
     replay: bool,
@@ -70,6 +72,19 @@ impl EventLoop {
             self.close(slot, Close::Server(ReasonCode::NotAuthorized));
             return Flow::Closed;
         }
+        if !self.shared.config.mqtt.shared_subscription
+            && subscribe
+                .subscriptions
+                .iter()
+                .any(|entry| matches!(FilterScope::parse(entry.filter), Ok(FilterScope::Shared(_))))
+        {
+            // As the reference: not an answer, but the end (`spec/hardening.md` section 6).
+            self.close(
+                slot,
+                Close::Server(ReasonCode::SharedSubscriptionsNotSupported),
+            );
+            return Flow::Closed;
+        }
         let mut codes = Vec::with_capacity(judged.len());
         let mut replays = Vec::new();
         for (entry, judged) in subscribe.subscriptions.iter().zip(judged) {
@@ -77,7 +92,7 @@ impl EventLoop {
                 Ok(granted) => {
                     codes.push(granted_code(granted.options.qos));
                     if granted.replay {
-                        replays.push(Replay::new(reference, entry.filter, granted.options));
+                        replays.push(Replay::new(reference, granted.filter, granted.options));
                     }
                 }
                 Err(reason) => codes.push(reason),
@@ -118,22 +133,21 @@ impl EventLoop {
     }
 
     /// Limits, then the subscription itself.
-    fn subscribe_one(
+    fn subscribe_one<'a>(
         &mut self,
         slot: u32,
         reference: SessionRef,
-        entry: &Subscription<'_>,
+        entry: &Subscription<'a>,
         id: u32,
-    ) -> Result<Granted, ReasonCode> {
+    ) -> Result<Granted<'a>, ReasonCode> {
         let scope = FilterScope::parse(entry.filter).map_err(|_| ReasonCode::TopicFilterInvalid)?;
         let filter =
             TopicFilter::parse(scope.filter()).map_err(|_| ReasonCode::TopicFilterInvalid)?;
         let mqtt = &self.shared.config.mqtt;
-        match scope {
-            FilterScope::Plain(_) => {}
-            FilterScope::Shared(_) => return Err(ReasonCode::SharedSubscriptionsNotSupported),
-            FilterScope::Exclusive(_) => return Err(ReasonCode::TopicFilterInvalid),
+        if matches!(scope, FilterScope::Exclusive(_)) && !mqtt.exclusive_subscription {
+            return Err(ReasonCode::TopicFilterInvalid);
         }
+        let shared = matches!(scope, FilterScope::Shared(_));
         if filter.levels() > mqtt.max_topic_levels
             || (mqtt.strict_mode && has_control_characters(entry.filter))
         {
@@ -145,10 +159,9 @@ impl EventLoop {
         let no_local =
             entry.no_local || (mqtt.ignore_loop_deliver && self.version_of(slot) != Version::V5);
         let options = SubscriptionOptions {
-            qos: entry
-                .qos
-                .min(QoS::from_u8(mqtt.max_qos_allowed).unwrap_or(QoS::ExactlyOnce)),
-            no_local,
+            qos: entry.qos.min(mqtt.max_qos_of(scope.filter())),
+            // A group must not lose what one of its members published [MQTT-3.8.3-4].
+            no_local: no_local && !shared,
             retain_as_published: entry.retain_as_published,
             id,
         };
@@ -162,20 +175,31 @@ impl EventLoop {
         {
             return Err(ReasonCode::QuotaExceeded);
         }
-        session.subscriptions.insert(entry.filter.into(), options);
         self.shared
             .router
-            .subscribe(entry.filter, reference, options);
-        let due = match entry.retain_handling {
-            RetainHandling::OnSubscribe => true,
-            RetainHandling::IfNew => !known,
-            RetainHandling::Never => false,
-        };
+            .subscribe(entry.filter, reference, options)
+            .map_err(|Taken| ReasonCode::QuotaExceeded)?;
+        let session = self
+            .session_mut(reference)
+            .ok_or(ReasonCode::UnspecifiedError)?;
+        session.has_shared |= scope.filter().len() < entry.filter.len();
+        session.subscriptions.insert(entry.filter.into(), options);
+        // Shared subscriptions get no retained messages (section 4.8.2).
+        let due = !shared
+            && match entry.retain_handling {
+                RetainHandling::OnSubscribe => true,
+                RetainHandling::IfNew => !known,
+                RetainHandling::Never => false,
+            };
         let replay = due && self.shared.retained.may_match(scope.filter());
         if replay && let Some(session) = self.session_mut(reference) {
             session.pending_replays += 1;
         }
-        Ok(Granted { options, replay })
+        Ok(Granted {
+            filter: scope.filter(),
+            options,
+            replay,
+        })
     }
 
     /// An UNSUBSCRIBE; it is never refused.
@@ -208,7 +232,7 @@ impl EventLoop {
                 .session_mut(reference)
                 .is_some_and(|session| session.subscriptions.remove(filter).is_some());
             if known {
-                self.shared.router.unsubscribe(filter, reference);
+                self.drop_subscription(filter, reference);
             }
             let code = if known {
                 ReasonCode::Success

@@ -28,8 +28,14 @@ impl EventLoop {
                 }
                 Inbound::Deliver(message, targets) => {
                     let mut outgoing = Outgoing::of_message(&message);
-                    for (session, options) in targets {
-                        self.deliver(session, options, &mut outgoing);
+                    for target in targets {
+                        match target.group {
+                            // It left while the message was on its way: another member gets it.
+                            Some(group) if !self.shared.router.is_member(group, target.session) => {
+                                self.deliver_to_group(group, &message);
+                            }
+                            _ => self.deliver(target, &mut outgoing),
+                        }
                     }
                     self.recycle(outgoing);
                 }
@@ -140,6 +146,7 @@ impl EventLoop {
                 }
             }
             Command::Stop => {
+                self.stopping = true;
                 let slots: Vec<usize> = self.connections.iter().map(|(slot, _)| slot).collect();
                 for slot in slots
                     .into_iter()
@@ -147,7 +154,6 @@ impl EventLoop {
                 {
                     self.close(slot, Close::Server(ReasonCode::ServerShuttingDown));
                 }
-                self.stopping = true;
             }
         }
     }

@@ -33,10 +33,11 @@ pub(crate) use self::{input::Flow, output::Outgoing};
 use crate::{
     clock,
     connection::{BufferPool, Connection, disconnect::Close},
+    delayed::DelayedMessages,
     event::Event,
     metrics::Metrics,
     retained::Replay,
-    router::SubscriptionOptions,
+    router::Target,
     session::{Session, SessionRef},
     shared::{Inbound, Shared},
 };
@@ -94,7 +95,9 @@ pub(crate) struct EventLoop {
     /// What goes to each other loop at the end of the turn.
     outbound: Vec<Vec<Inbound>>,
     /// Scratch for the receivers of one message.
-    targets: Vec<(SessionRef, SubscriptionOptions)>,
+    targets: Vec<Target>,
+    /// Messages whose time has not come.
+    pub(crate) delayed: DelayedMessages,
     read_buffer: Vec<u8>,
     wheel: Wheel,
     /// Broker second of this turn.
@@ -105,7 +108,8 @@ pub(crate) struct EventLoop {
     accept_again: bool,
     /// Unix time of this turn, for decisions.
     pub(crate) unix_now: Duration,
-    stopping: bool,
+    /// Everything is being closed.
+    pub(crate) stopping: bool,
 }
 
 impl EventLoop {
@@ -146,6 +150,7 @@ impl EventLoop {
             replays: VecDeque::new(),
             outbound: (0..loops).map(|_| Vec::new()).collect(),
             targets: Vec::new(),
+            delayed: DelayedMessages::default(),
             read_buffer: vec![0; READ_BUFFER_BYTES],
             wheel: Wheel::new(now),
             now,
@@ -198,9 +203,11 @@ impl EventLoop {
                     }
                 }
             }
+            self.publish_due();
             self.replay_retained();
             self.post_outbound();
             self.flush_dirty();
+            self.post_outbound(); // what connections that broke while they were written to left
         }
         Ok(())
     }
@@ -246,9 +253,13 @@ impl EventLoop {
     fn patience(&self) -> Option<Duration> {
         if self.congested {
             Some(Duration::from_millis(1))
-        } else if !self.ready.is_empty() || !self.dirty.is_empty() || !self.replays.is_empty() {
+        } else if !self.ready.is_empty()
+            || !self.dirty.is_empty()
+            || !self.replays.is_empty()
+            || self.delayed.is_due(self.now)
+        {
             Some(Duration::ZERO)
-        } else if self.connections.is_empty() && !self.accept_again {
+        } else if self.connections.is_empty() && !self.accept_again && self.delayed.is_empty() {
             None
         } else {
             Some(Duration::from_millis(self.shared.clock.until_next_second()))

@@ -8,7 +8,7 @@ use super::{EventLoop, FLUSH_SLICE};
 use crate::{
     connection::{Flushed, Phase, disconnect::Close},
     message::{Delivery, Message},
-    router::SubscriptionOptions,
+    router::{GroupId, Origin, SubscriptionOptions, Target},
     session::{SessionRef, inflight::Resend},
     shared::Inbound,
 };
@@ -140,13 +140,17 @@ impl EventLoop {
 
         let mut targets = mem::take(&mut self.targets);
         targets.clear();
-        self.shared.router.route(outgoing.topic, &mut targets);
+        let origin = self.origin_of(outgoing.publisher);
+        self.shared
+            .router
+            .route(outgoing.topic, &origin, &mut targets);
         let matched = targets.len();
-        if self.outbound.len() > 1 && targets.iter().any(|(s, _)| s.loop_index != self.index) {
+        let elsewhere = |target: &Target| target.session.loop_index != self.index;
+        if self.outbound.len() > 1 && targets.iter().any(elsewhere) {
             self.route_elsewhere(&mut targets, outgoing);
         }
-        for (session, options) in &targets {
-            self.deliver(*session, *options, outgoing);
+        for target in &targets {
+            self.deliver(*target, outgoing);
         }
         if targets.capacity() > 65_536 {
             targets = Vec::new();
@@ -158,24 +162,67 @@ impl EventLoop {
         matched
     }
 
+    /// What strategies of groups may ask about a publisher.
+    fn origin_of(&self, publisher: Option<SessionRef>) -> Origin {
+        let router = &self.shared.router;
+        let client_hash = match publisher {
+            Some(session) if router.wants_client_hash() => self
+                .sessions
+                .get(session.slot as usize)
+                .filter(|entry| {
+                    session.loop_index == self.index && entry.generation == session.generation
+                })
+                .map_or(0, |entry| {
+                    router.client_hash(&entry.session.client.info.client_id)
+                }),
+            _ => 0,
+        };
+        Origin {
+            publisher,
+            client_hash,
+        }
+    }
+
+    /// Give a message to another member of `group`, on whatever loop. Gives whether there is one.
+    pub(crate) fn deliver_to_group(&mut self, group: GroupId, message: &Arc<Message>) -> bool {
+        use crate::router::Router as _;
+
+        let origin = self.origin_of(message.publisher);
+        let picked = self.shared.router.pick(group, &message.topic, &origin);
+        let Some(target) = picked else {
+            self.metrics().dropped_no_subscriber.add(1);
+            return false;
+        };
+        if target.session.loop_index == self.index {
+            let mut outgoing = Outgoing::of_message(message);
+            self.deliver(target, &mut outgoing);
+            self.recycle(outgoing);
+        } else if let Some(batch) = self
+            .outbound
+            .get_mut(usize::from(target.session.loop_index))
+        {
+            batch.push(Inbound::Deliver(Arc::clone(message), vec![target]));
+        }
+        true
+    }
+
     /// Move the receivers that live on other loops out of `targets`.
-    fn route_elsewhere(
-        &mut self,
-        targets: &mut Vec<(SessionRef, SubscriptionOptions)>,
-        outgoing: &mut Outgoing<'_>,
-    ) {
+    fn route_elsewhere(&mut self, targets: &mut Vec<Target>, outgoing: &mut Outgoing<'_>) {
         let mine = self.index;
         for (loop_index, batch) in self.outbound.iter_mut().enumerate() {
             let there: Vec<_> = targets
                 .iter()
-                .filter(|(s, _)| s.loop_index != mine && usize::from(s.loop_index) == loop_index)
+                .filter(|target| {
+                    let owner = target.session.loop_index;
+                    owner != mine && usize::from(owner) == loop_index
+                })
                 .copied()
                 .collect();
             if !there.is_empty() {
                 batch.push(Inbound::Deliver(outgoing.keep(), there));
             }
         }
-        targets.retain(|(session, _)| session.loop_index == mine);
+        targets.retain(|target| target.session.loop_index == mine);
     }
 
     /// Give the encoding buffer back.
@@ -186,12 +233,12 @@ impl EventLoop {
     }
 
     /// Deliver to one session of this loop: write, keep for later, or drop and count.
-    pub(crate) fn deliver(
-        &mut self,
-        to: SessionRef,
-        options: SubscriptionOptions,
-        outgoing: &mut Outgoing<'_>,
-    ) {
+    pub(crate) fn deliver(&mut self, target: Target, outgoing: &mut Outgoing<'_>) {
+        let Target {
+            session: to,
+            options,
+            group,
+        } = target;
         if options.no_local && outgoing.publisher == Some(to) {
             return;
         }
@@ -203,10 +250,15 @@ impl EventLoop {
         };
         let retain = outgoing.retain && options.retain_as_published;
         let Some(session) = self.session_mut(to) else {
+            if let Some(group) = group {
+                // It ended while the message was on its way: another member gets it.
+                self.shared.router.expel(group, to);
+                self.deliver_to_group(group, &outgoing.keep());
+            }
             return;
         };
         let Some(slot) = session.connection else {
-            self.queue_delivery(to, options, qos, retain, outgoing);
+            self.queue_delivery(target, qos, retain, outgoing);
             return;
         };
         if qos == QoS::AtMostOnce {
@@ -220,6 +272,7 @@ impl EventLoop {
                 qos,
                 retain,
                 subscription_id: options.id,
+                group,
             };
             let Some(session) = self.session_mut(to) else {
                 return;
@@ -227,7 +280,7 @@ impl EventLoop {
             let id = session.inflight_mut().push(delivery);
             self.write_delivery(slot, options, qos, retain, outgoing, Some(id));
         } else {
-            self.queue_delivery(to, options, qos, retain, outgoing);
+            self.queue_delivery(target, qos, retain, outgoing);
         }
     }
 
@@ -239,14 +292,7 @@ impl EventLoop {
     }
 
     /// Keep a delivery until the client is there or has room.
-    fn queue_delivery(
-        &mut self,
-        to: SessionRef,
-        options: SubscriptionOptions,
-        qos: QoS,
-        retain: bool,
-        outgoing: &mut Outgoing<'_>,
-    ) {
+    fn queue_delivery(&mut self, to: Target, qos: QoS, retain: bool, outgoing: &mut Outgoing<'_>) {
         let mqtt = &self.shared.config.mqtt;
         if qos == QoS::AtMostOnce && !mqtt.mqueue_store_qos0 {
             return;
@@ -256,9 +302,10 @@ impl EventLoop {
             message: outgoing.keep(),
             qos,
             retain,
-            subscription_id: options.id,
+            subscription_id: to.options.id,
+            group: to.group,
         };
-        let Some(session) = self.session_mut(to) else {
+        let Some(session) = self.session_mut(to.session) else {
             return;
         };
         if session.queue_mut().push(delivery, limit).is_some() {

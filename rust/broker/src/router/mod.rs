@@ -1,10 +1,31 @@
 //! Who gets a message: the subscriptions of all sessions, read by every loop.
+//!
+//! - `shared`: subscriptions that concern others too, such as `$share/GROUP/FILTER`.
+//! - `group`: the members of one of them, and which gets a message.
 
-use std::sync::{PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
+mod group;
+mod shared;
 
-use vallum_mqtt::{packet::QoS, topic::SubscriptionTree};
+use std::{
+    collections::HashMap,
+    hash::{BuildHasher, RandomState},
+    sync::{
+        PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard,
+        atomic::{AtomicU64, Ordering::Relaxed},
+    },
+};
 
-use crate::session::SessionRef;
+use vallum_mqtt::{
+    packet::QoS,
+    topic::{FilterScope, SubscriptionTree},
+};
+
+use self::{group::Numbers, shared::SharedGroups};
+pub use self::{group::Origin, shared::GroupId};
+use crate::{
+    config::{InitialPick, SharedPolicy, SharedStrategy},
+    session::SessionRef,
+};
 
 /// What a subscription asked for (section 3.8.3.1).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -19,53 +40,228 @@ pub struct SubscriptionOptions {
     pub id: u32,
 }
 
-/// Where subscriptions live and messages find them. One process has one; a cluster would have its own.
-pub trait Router: Send + Sync {
-    /// Add or replace; `true` if it was new.
-    fn subscribe(&self, filter: &str, session: SessionRef, options: SubscriptionOptions) -> bool;
-    /// Remove; `true` if it was there.
-    fn unsubscribe(&self, filter: &str, session: SessionRef) -> bool;
-    /// Append every subscription that `topic` matches to `targets`.
-    fn route(&self, topic: &str, targets: &mut Vec<(SessionRef, SubscriptionOptions)>);
-    /// Number of subscriptions.
-    fn subscriptions(&self) -> usize;
+/// A receiver of a message.
+#[derive(Clone, Copy, Debug)]
+pub struct Target {
+    /// Its session.
+    pub session: SessionRef,
+    /// What its subscription asked for.
+    pub options: SubscriptionOptions,
+    /// The group it was picked from.
+    pub group: Option<GroupId>,
 }
 
-/// All subscriptions of this process in one tree.
+/// Another session holds the exclusive subscription.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Taken;
+
+/// Where subscriptions live and messages find them. One process has one; a cluster would have its own.
+///
+/// Filters are given as the client wrote them, prefixes such as `$share/GROUP/` included.
+pub trait Router: Send + Sync {
+    /// Add or replace; `true` if it was new.
+    fn subscribe(
+        &self,
+        filter: &str,
+        session: SessionRef,
+        options: SubscriptionOptions,
+    ) -> Result<bool, Taken>;
+    /// Remove; `true` if it was there.
+    fn unsubscribe(&self, filter: &str, session: SessionRef) -> bool;
+    /// The client of a session with this shared subscription came or went.
+    fn set_online(&self, filter: &str, session: SessionRef, online: bool);
+    /// The group of a shared subscription.
+    fn group_of(&self, filter: &str) -> Option<GroupId>;
+    /// Append every subscription that `topic` matches to `targets`; of a group, the member whose turn
+    /// it is.
+    fn route(&self, topic: &str, origin: &Origin, targets: &mut Vec<Target>);
+    /// A member of `group` for a message that reached none.
+    fn pick(&self, group: GroupId, topic: &str, origin: &Origin) -> Option<Target>;
+    /// Number of subscriptions, and how many of them are shared or exclusive.
+    fn subscriptions(&self) -> (usize, usize);
+}
+
+/// Whether a filter has a prefix that makes it concern other sessions too.
+pub fn is_shared(filter: &str) -> bool {
+    scope_of(filter).is_some()
+}
+
+/// What a prefix makes of a filter; `None` for plain ones, which are not looked at further.
+fn scope_of(filter: &str) -> Option<FilterScope<'_>> {
+    if !filter.starts_with('$') {
+        return None;
+    }
+    match FilterScope::parse(filter) {
+        Ok(FilterScope::Plain(_)) | Err(_) => None,
+        Ok(scope) => Some(scope),
+    }
+}
+
+/// How groups share out their messages.
+#[derive(Clone, Debug)]
+pub struct SharedPolicies {
+    /// For groups that are not named.
+    pub default: SharedPolicy,
+    /// By name of the group.
+    pub groups: HashMap<String, SharedPolicy>,
+}
+
+impl SharedPolicies {
+    fn of(&self, group: &str) -> SharedPolicy {
+        self.groups.get(group).copied().unwrap_or(self.default)
+    }
+}
+
+#[derive(Debug, Default)]
+struct Subscriptions {
+    plain: SubscriptionTree<SessionRef, SubscriptionOptions>,
+    shared: SharedGroups,
+}
+
+/// All subscriptions of this process in two trees behind one lock.
 ///
 /// Readers share the lock for the time of one look-up, writers hold it for one filter: neither ever
 /// waits for I/O or for another lock while holding it.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub struct LocalRouter {
-    tree: RwLock<SubscriptionTree<SessionRef, SubscriptionOptions>>,
+    subscriptions: RwLock<Subscriptions>,
+    policies: SharedPolicies,
+    /// Some strategy asks for the hash of a publisher's client identifier.
+    wants_client_hash: bool,
+    hasher: RandomState,
+    /// Where `random` has come to.
+    dice: AtomicU64,
 }
 
 impl LocalRouter {
-    fn read(&self) -> RwLockReadGuard<'_, SubscriptionTree<SessionRef, SubscriptionOptions>> {
-        self.tree.read().unwrap_or_else(PoisonError::into_inner)
+    /// A router without subscriptions.
+    pub fn new(policies: SharedPolicies) -> Self {
+        let hasher = RandomState::new();
+        let wants = |policy: &SharedPolicy| match policy.strategy {
+            SharedStrategy::HashClientId => true,
+            SharedStrategy::Sticky => policy.initial_sticky_pick == InitialPick::HashClientId,
+            _ => false,
+        };
+        let wants_client_hash = wants(&policies.default) || policies.groups.values().any(wants);
+        Self {
+            wants_client_hash,
+            subscriptions: RwLock::default(),
+            policies,
+            dice: AtomicU64::new(hasher.hash_one(0)),
+            hasher,
+        }
     }
 
-    fn write(&self) -> RwLockWriteGuard<'_, SubscriptionTree<SessionRef, SubscriptionOptions>> {
-        self.tree.write().unwrap_or_else(PoisonError::into_inner)
+    /// The hash of a client identifier.
+    pub fn client_hash(&self, client_id: &str) -> u64 {
+        self.hasher.hash_one(client_id)
+    }
+
+    /// Whether some strategy asks for the hash of a publisher's client identifier.
+    pub fn wants_client_hash(&self) -> bool {
+        self.wants_client_hash
+    }
+
+    fn read(&self) -> RwLockReadGuard<'_, Subscriptions> {
+        self.subscriptions
+            .read()
+            .unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn write(&self) -> RwLockWriteGuard<'_, Subscriptions> {
+        self.subscriptions
+            .write()
+            .unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// A session that is gone is no longer a member of `group`.
+    pub(crate) fn expel(&self, group: GroupId, session: SessionRef) {
+        self.write().shared.expel(group, session);
+    }
+
+    /// Whether `session` is a member of `group`.
+    pub(crate) fn is_member(&self, group: GroupId, session: SessionRef) -> bool {
+        self.read().shared.is_member(group, session)
+    }
+
+    /// The next random number (`SplitMix64`): quick and even, not secret.
+    fn random(&self) -> u64 {
+        let mut number = self.dice.fetch_add(0x9E37_79B9_7F4A_7C15, Relaxed);
+        number = (number ^ (number >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
+        number = (number ^ (number >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
+        number ^ (number >> 31)
     }
 }
 
 impl Router for LocalRouter {
-    fn subscribe(&self, filter: &str, session: SessionRef, options: SubscriptionOptions) -> bool {
-        self.write().insert(filter, session, options).is_none()
+    fn subscribe(
+        &self,
+        filter: &str,
+        session: SessionRef,
+        options: SubscriptionOptions,
+    ) -> Result<bool, Taken> {
+        let Some(scope) = scope_of(filter) else {
+            return Ok(self
+                .write()
+                .plain
+                .insert(filter, session, options)
+                .is_none());
+        };
+        let policy = match scope {
+            FilterScope::Shared(shared) => self.policies.of(shared.group),
+            FilterScope::Plain(_) | FilterScope::Exclusive(_) => self.policies.default,
+        };
+        self.write()
+            .shared
+            .join(filter, scope, policy, session, options)
     }
 
     fn unsubscribe(&self, filter: &str, session: SessionRef) -> bool {
-        self.write().remove(filter, &session).is_some()
+        match scope_of(filter) {
+            None => self.write().plain.remove(filter, &session).is_some(),
+            Some(scope) => self.write().shared.leave(filter, scope.filter(), session),
+        }
     }
 
-    fn route(&self, topic: &str, targets: &mut Vec<(SessionRef, SubscriptionOptions)>) {
-        self.read().matches(topic, &mut |session, options| {
-            targets.push((*session, *options));
+    fn set_online(&self, filter: &str, session: SessionRef, online: bool) {
+        self.write().shared.set_online(filter, session, online);
+    }
+
+    fn group_of(&self, filter: &str) -> Option<GroupId> {
+        self.read().shared.id_of(filter)
+    }
+
+    fn route(&self, topic: &str, origin: &Origin, targets: &mut Vec<Target>) {
+        let subscriptions = self.read();
+        subscriptions.plain.matches(topic, &mut |session, options| {
+            targets.push(Target {
+                session: *session,
+                options: *options,
+                group: None,
+            });
         });
+        if subscriptions.shared.members() > 0 {
+            let numbers = Numbers {
+                origin,
+                topic_hash: &|| self.hasher.hash_one(topic),
+                random: &|| self.random(),
+            };
+            subscriptions.shared.route(topic, &numbers, targets);
+        }
     }
 
-    fn subscriptions(&self) -> usize {
-        self.read().len()
+    fn pick(&self, group: GroupId, topic: &str, origin: &Origin) -> Option<Target> {
+        let numbers = Numbers {
+            origin,
+            topic_hash: &|| self.hasher.hash_one(topic),
+            random: &|| self.random(),
+        };
+        self.read().shared.pick(group, &numbers)
+    }
+
+    fn subscriptions(&self) -> (usize, usize) {
+        let subscriptions = self.read();
+        let shared = subscriptions.shared.members();
+        (subscriptions.plain.len() + shared, shared)
     }
 }

@@ -89,6 +89,7 @@ impl EventLoop {
         };
         self.go_online(slot, session, accepted, resumed.is_some());
         if resumed.is_some() {
+            self.tell_groups(session, true);
             self.resume(session);
         }
         Flow::Continue
@@ -237,7 +238,9 @@ impl EventLoop {
         if !mqtt.wildcard_subscription {
             properties.wildcard_subscription_available = Some(false);
         }
-        properties.shared_subscription_available = Some(false);
+        if !mqtt.shared_subscription {
+            properties.shared_subscription_available = Some(false);
+        }
     }
 
     /// Send again what was under way, then what waited [MQTT-4.4.0-1].

@@ -157,6 +157,14 @@ impl Inflight {
         }
     }
 
+    /// Sent deliveries that nothing was heard of, in the order they were sent.
+    pub fn into_unacknowledged(self) -> impl Iterator<Item = Delivery> {
+        self.slots.into_iter().filter_map(|slot| match slot {
+            Slot::Sent(delivery) => Some(delivery),
+            Slot::Released | Slot::Done => None,
+        })
+    }
+
     /// The client is back: everything that is not done is to be sent again.
     #[allow(clippy::cast_possible_truncation, reason = "fewer than 65,535 slots")]
     pub fn begin_resend(&mut self) {
@@ -252,6 +260,7 @@ mod tests {
             qos: QoS::AtLeastOnce,
             retain: false,
             subscription_id: 0,
+            group: None,
         }
     }
 

@@ -3,10 +3,12 @@
 //! - [`registry`]: which loop owns the session of a client identifier.
 //! - [`state`]: the session itself.
 //! - `attach`: from an accepted CONNECT to a session.
+//! - `groups`: what it owes the groups of shared subscriptions.
 //! - [`inflight`]: deliveries that wait for acknowledgements.
 //! - [`queue`]: deliveries that wait for room.
 
 pub(crate) mod attach;
+mod groups;
 pub mod inflight;
 pub mod queue;
 pub mod registry;

@@ -2,7 +2,7 @@
 
 use std::collections::VecDeque;
 
-use crate::message::Delivery;
+use crate::{message::Delivery, router::GroupId};
 
 /// Bounded, first in first out; at the bound the oldest is dropped (`mqtt.max_mqueue_len`).
 #[derive(Debug, Default)]
@@ -34,6 +34,20 @@ impl MessageQueue {
             self.waiting = VecDeque::new();
         }
         delivery
+    }
+
+    /// Take out what waits for a member of `group`.
+    pub fn take_group(&mut self, group: GroupId) -> Vec<Delivery> {
+        let (taken, kept) = std::mem::take(&mut self.waiting)
+            .into_iter()
+            .partition(|delivery| delivery.group == Some(group));
+        self.waiting = kept;
+        Vec::from(taken)
+    }
+
+    /// Everything, the oldest first.
+    pub fn into_all(self) -> impl Iterator<Item = Delivery> {
+        self.waiting.into_iter()
     }
 
     /// Number waiting.

@@ -45,6 +45,8 @@ pub struct Session {
     pub window: u16,
     /// Whether the control plane holds a timer for it.
     pub has_timer: bool,
+    /// Whether it ever had a shared or exclusive subscription.
+    pub has_shared: bool,
     /// Subscriptions by filter, as the client wrote it.
     pub subscriptions: HashMap<Box<str>, SubscriptionOptions>,
     /// Deliveries of `QoS` 1 and 2 under way.
@@ -75,6 +77,7 @@ impl Session {
             expiry_interval: 0,
             window: 1,
             has_timer: false,
+            has_shared: false,
             subscriptions: HashMap::new(),
             inflight: None,
             queue: None,

@@ -57,9 +57,14 @@ pub(crate) fn broker(
                  "max_awaiting_rel": 100, "await_rel_timeout": 300, "max_inflight": 32,
                  "max_mqueue_len": 1000, "mqueue_store_qos0": true, "max_subscriptions": null,
                  "upgrade_qos": false, "ignore_loop_deliver": false, "strict_mode": true,
-                 "max_outbox_bytes": 1_048_576},
+                 "max_outbox_bytes": 1_048_576, "shared_subscription": true,
+                 "exclusive_subscription": true, "subscription_max_qos_rules": [],
+                 "shared_subscription_strategy": "round_robin",
+                 "shared_subscription_initial_sticky_pick": "random"},
+        "broker": {"shared_subscription_group":
+            {"stuck": {"strategy": "sticky", "initial_sticky_pick": "hash_topic"}}},
         "retainer": {"enable": true, "max_payload_size": 1_048_576, "max_retained_messages": 0,
-                     "msg_expiry_interval_ms": 0}
+                     "msg_expiry_interval_ms": 0, "stop_publish_clear_msg": false}
     });
     for (key, value) in mqtt {
         document["mqtt"][*key] = value.clone();
@@ -198,6 +203,20 @@ impl Client {
             Got::SubAck(codes) => assert!(codes.iter().all(|code| !code.is_failure()), "{codes:?}"),
             other => panic!("expected SUBACK, got {other:?}"),
         }
+    }
+
+    /// Unsubscribe and wait for the answer; what else comes until then must wait.
+    pub(crate) fn unsubscribe(&mut self, filter: &str) {
+        let mut body = vec![0, 1];
+        if self.version == Version::V5 {
+            body.push(0);
+        }
+        body.extend(u16::try_from(filter.len()).unwrap().to_be_bytes());
+        body.extend(filter.as_bytes());
+        let mut packet = vec![0xA2, u8::try_from(body.len()).unwrap()];
+        packet.extend(body);
+        self.send_bytes(&packet);
+        assert_eq!(self.next(), Got::Other(PacketType::UnsubAck));
     }
 
     /// Publish; `id` is 0 for `QoS` 0.

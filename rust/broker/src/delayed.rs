@@ -1,0 +1,113 @@
+//! Publishes to `$delayed/SECONDS/TOPIC`, held until they are due.
+//!
+//! Each loop holds those of its own clients, in memory, and looks once a second. All loops together
+//! hold no more than [`MAX_MESSAGES`] and [`MAX_BYTES`]; what comes on top is refused with 0x97.
+
+use std::{
+    collections::BTreeMap,
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering::Relaxed},
+    },
+};
+
+use crate::{
+    event_loop::{EventLoop, Outgoing},
+    message::Message,
+};
+
+/// Messages that may be held at a time.
+const MAX_MESSAGES: usize = 100_000;
+/// Bytes of topics, properties and payloads that may be held at a time.
+const MAX_BYTES: usize = 256 * 1024 * 1024;
+/// Messages published in one turn.
+const SLICE: usize = 256;
+
+/// What all loops hold.
+#[derive(Debug, Default)]
+pub(crate) struct DelayedBudget {
+    messages: AtomicUsize,
+    bytes: AtomicUsize,
+}
+
+impl DelayedBudget {
+    /// Number of messages held.
+    pub(crate) fn count(&self) -> usize {
+        self.messages.load(Relaxed)
+    }
+
+    /// Make room for a message; `false` if there is none.
+    fn take(&self, bytes: usize) -> bool {
+        let messages = self.messages.fetch_add(1, Relaxed);
+        let held = self.bytes.fetch_add(bytes, Relaxed);
+        if messages >= MAX_MESSAGES || held.saturating_add(bytes) > MAX_BYTES {
+            self.give(bytes);
+            return false;
+        }
+        true
+    }
+
+    fn give(&self, bytes: usize) {
+        self.messages.fetch_sub(1, Relaxed);
+        self.bytes.fetch_sub(bytes, Relaxed);
+    }
+}
+
+/// What one loop holds: by broker second, then as they came.
+#[derive(Debug, Default)]
+pub(crate) struct DelayedMessages {
+    waiting: BTreeMap<(u32, u64), Arc<Message>>,
+    came: u64,
+}
+
+impl DelayedMessages {
+    /// Whether nothing is held.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.waiting.is_empty()
+    }
+
+    /// Whether something is to be published in broker second `now`.
+    pub(crate) fn is_due(&self, now: u32) -> bool {
+        self.waiting
+            .first_key_value()
+            .is_some_and(|((due, _), _)| *due <= now)
+    }
+
+    fn take_due(&mut self, now: u32) -> Option<Arc<Message>> {
+        let first = self.waiting.first_entry()?;
+        (first.key().0 <= now).then(|| first.remove())
+    }
+}
+
+impl EventLoop {
+    /// Hold a message for at least `seconds`; `false` if there is no room. Its life counts from then.
+    pub(crate) fn hold(&mut self, outgoing: &mut Outgoing<'_>, seconds: u32) -> bool {
+        // The current second has begun already: one more makes sure that it is not too early.
+        let wait = if seconds == 0 { 0 } else { seconds + 1 };
+        outgoing.expires_at = outgoing.expires_at.map(|at| at.saturating_add(wait));
+        let message = outgoing.keep();
+        if !self.shared.delayed.take(message.size()) {
+            self.metrics().dropped_delayed.add(1);
+            return false;
+        }
+        self.metrics().messages_delayed.add(1);
+        let delayed = &mut self.delayed;
+        delayed.came = delayed.came.wrapping_add(1);
+        let key = (self.now.saturating_add(wait), delayed.came);
+        delayed.waiting.insert(key, message);
+        true
+    }
+
+    /// Publish what is due, a slice a turn.
+    pub(crate) fn publish_due(&mut self) {
+        for _ in 0..SLICE {
+            let Some(message) = self.delayed.take_due(self.now) else {
+                return;
+            };
+            self.shared.delayed.give(message.size());
+            let mut outgoing = Outgoing::of_message(&message);
+            self.publish(&mut outgoing);
+            self.recycle(outgoing);
+        }
+    }
+}
