@@ -82,6 +82,8 @@ def test_broker_values(broker: dict[str, Any]) -> None:
             "max_connections": None,
             "zone": "default",
             "backlog": 1024,
+            "access_rules": ["allow all"],
+            "proxy_protocol": None,
         },
         {
             "id": "tcp:b",
@@ -89,12 +91,38 @@ def test_broker_values(broker: dict[str, Any]) -> None:
             "max_connections": None,
             "zone": "z",
             "backlog": 1024,
+            "access_rules": ["allow all"],
+            "proxy_protocol": None,
         },
     ]
     mqtt = broker["mqtt"]
     assert (mqtt["idle_timeout_ms"], mqtt["session_expiry_interval"]) == (15_000, 7200)
     assert (mqtt["max_session_expiry_interval"], mqtt["max_awaiting_rel"]) == (2, 65535)
     assert (mqtt["max_mqueue_len"], mqtt["message_expiry_interval"]) == (0, None)
+
+
+LEGACY = {"EMQX_SECURITY_PROFILE": "legacy"}
+
+
+@pytest.mark.parametrize(
+    ("env", "text", "trusted"),
+    [
+        ({}, "", ["127.0.0.0/8", "::1/128"]),
+        (LEGACY, "", ["0.0.0.0/0", "::/0"]),
+        ({}, 'proxy_protocol_trusted = "10.1.2.3/255.255.0.0, ::1"', ["10.1.0.0/16", "::1/128"]),
+        ({}, "proxy_protocol_trusted = []", []),
+    ],
+)
+def test_proxies(env: dict[str, str], text: str, trusted: list[str]) -> None:
+    config = load(text=f"listeners.tcp.default {{ proxy_protocol = true, {text} }}", env=env)
+    [listener] = broker_document(config)["listeners"]
+    assert listener["proxy_protocol"] == {"timeout_ms": 3000, "trusted": trusted}
+
+
+def test_access_rules() -> None:
+    text = 'listeners.tcp.default.access_rules = ["deny 10.1.2.3/255.0.0.0, allow ::1", "deny all"]'
+    [listener] = broker_document(load(text=text, env={}))["listeners"]
+    assert listener["access_rules"] == ["deny 10.0.0.0/8", "allow ::1/128", "deny all"]
 
 
 def test_policy_values(policy: dict[str, Any]) -> None:
@@ -123,7 +151,15 @@ def test_no_listener_named() -> None:
 # -- nothing is ignored in silence ------------------------------------------------------------
 
 POLICY_KEYS = {"use_username_as_clientid", "client_attrs_init", "clientid_override"}
-LISTENER_KEYS = {"enable", "enabled", "bind", "enable_authn", "authentication"}
+LISTENER_KEYS = {
+    "enable",
+    "enabled",
+    "bind",
+    "enable_authn",
+    "authentication",
+    "proxy_protocol_timeout",
+    "proxy_protocol_trusted",
+}
 
 
 def idle(prefix: str) -> set[str]:

@@ -41,7 +41,6 @@ NOT_YET: dict[str, str] = {
     "listeners.*.*.messages_burst": _LIMITS,
     "listeners.*.*.messages_rate": _LIMITS,
     "listeners.*.*.parse_unit": _IDLE,
-    "listeners.*.*.proxy_protocol_timeout": "the PROXY protocol is not read yet",
     "listeners.*.*.subscribes_burst": _LIMITS,
     "listeners.*.*.subscribes_rate": _LIMITS,
     "listeners.*.*.tcp_backend": _IDLE,
@@ -87,9 +86,7 @@ NOT_YET: dict[str, str] = {
 
 REFUSED: dict[str, str] = {
     "authorization.include_mountpoint": "mountpoints are",
-    "listeners.*.*.access_rules": "access rules are",
     "listeners.*.*.mountpoint": "mountpoints are",
-    "listeners.*.*.proxy_protocol": "the PROXY protocol is",
     "mqtt.namespace_as_mountpoint": "mountpoints are",
 }
 """Path to what is not available; any value but the default is a fault."""

@@ -42,6 +42,20 @@ pub struct ListenerConfig {
     pub zone: String,
     /// Length of the accept queue asked of the system.
     pub backlog: i32,
+    /// Who may connect, `allow|deny all|ADDRESS|CIDR` each: the first that fits decides.
+    pub access_rules: Vec<String>,
+    /// The PROXY protocol; `None`: no header is read, and none is believed.
+    pub proxy_protocol: Option<ProxyConfig>,
+}
+
+/// The PROXY protocol of a listener: a header is due on every connection.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ProxyConfig {
+    /// Milliseconds from accept to the complete header.
+    pub timeout_ms: u64,
+    /// Addresses and blocks of the proxies. Nobody else may connect.
+    pub trusted: Vec<String>,
 }
 
 /// The `mqtt` root, as far as the data plane acts on it (`spec/management.md` section 3.1).

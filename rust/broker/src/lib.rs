@@ -4,7 +4,8 @@
 //! - [`config`]: the document it starts from.   - [`event`], [`command`]: to and from the control plane.
 //! - `event_loop`: one thread's turn.           - [`connection`]: one file a packet.
 //! - [`session`]: what outlives a connection.   - [`router`], [`retained`]: who gets a message.
-//! - [`listener`]: where connections come from. - [`metrics`]: what is counted.
+//! - [`listener`]: where connections come from. - [`transport`]: from sockets to MQTT bytes and back.
+//! - [`metrics`]: what is counted.
 
 #![forbid(unsafe_code)]
 
@@ -23,5 +24,6 @@ pub mod retained;
 pub mod router;
 pub mod session;
 mod shared;
+pub mod transport;
 
 pub use broker::{Broker, BrokerError};

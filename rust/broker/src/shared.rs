@@ -19,6 +19,7 @@ use crate::{
     config::BrokerConfig,
     connection::Connection,
     event::EventQueue,
+    listener::access::{AccessRules, TrustedProxies},
     message::Message,
     metrics::Metrics,
     refusal_throttle::RefusalThrottle,
@@ -40,6 +41,10 @@ pub(crate) struct ListenerInfo {
     pub(crate) max_connections: usize,
     /// Connections now.
     pub(crate) connections: AtomicUsize,
+    /// Who may connect.
+    pub(crate) access: AccessRules,
+    /// The proxies in front of it, if a PROXY protocol header is due.
+    pub(crate) proxies: Option<TrustedProxies>,
 }
 
 /// Something for another loop to do.

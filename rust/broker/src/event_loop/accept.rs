@@ -5,7 +5,11 @@ use std::{io, mem, sync::atomic::Ordering};
 use mio::{Interest, Token};
 
 use super::EventLoop;
-use crate::{connection::Connection, shared::Inbound};
+use crate::{
+    connection::{Connection, Phase},
+    shared::Inbound,
+    transport::Transport,
+};
 
 /// Connections accepted in one go before other sockets get their turn.
 const ACCEPT_SLICE: usize = 256;
@@ -32,13 +36,29 @@ impl EventLoop {
             let Some(info) = self.shared.listeners.get(usize::from(info_index)) else {
                 return;
             };
+            // Before anything is read: behind proxies the socket's peer must be one of them, and the
+            // rules judge the address its header announces.
+            let admitted = match &info.proxies {
+                Some(proxies) => proxies.contain(peer.ip()),
+                None => info.access.admit(peer.ip()),
+            };
+            if !admitted {
+                self.refuse_address(info_index, peer);
+                continue;
+            }
             if info.connections.fetch_add(1, Ordering::Relaxed) >= info.max_connections {
                 info.connections.fetch_sub(1, Ordering::Relaxed);
                 self.metrics().connections_refused.add(1);
                 continue;
             }
             self.metrics().connections_accepted.add(1);
-            let connection = Connection::new(stream, peer, info_index, 0, self.now);
+            let phase = if info.proxies.is_some() {
+                Phase::AwaitProxyHeader
+            } else {
+                Phase::AwaitConnect
+            };
+            let transport = Transport::Tcp(stream);
+            let connection = Connection::new(transport, peer, info_index, phase, self.now);
             let target = self.next_loop % self.outbound.len();
             self.next_loop = target + 1;
             if target == usize::from(self.index) {
@@ -70,27 +90,28 @@ impl EventLoop {
     pub(super) fn adopt(&mut self, mut connection: Connection) -> Option<u32> {
         connection.generation = self.next_generation();
         connection.last_packet = self.now;
-        let entry = self.connections.vacant_entry();
-        let slot = entry.key();
+        let slot = self.connections.vacant_key();
         // Interest in writing is added only when a socket takes no more: a fresh one would report at
         // once that it is writable, and cost a turn.
         let registry = self.poll.registry();
         if registry
-            .register(&mut connection.stream, Token(slot), Interest::READABLE)
+            .register(
+                connection.transport.socket(),
+                Token(slot),
+                Interest::READABLE,
+            )
             .is_err()
         {
             self.forget_listener_slot(connection.listener);
             return None;
         }
         let generation = connection.generation;
-        entry.insert(connection);
+        let patience = self.patience_for_connect(&connection);
+        self.connections.insert(connection);
         #[allow(clippy::cast_possible_truncation, reason = "at most 2^32 descriptors")]
         let slot = slot as u32;
-        if let Some(idle_timeout) = self.shared.config.mqtt.idle_timeout_ms {
-            self.watch(
-                self.now.saturating_add(seconds_up(idle_timeout)),
-                (slot, generation),
-            );
+        if let Some(patience) = patience {
+            self.watch(self.now.saturating_add(patience), (slot, generation));
         }
         Some(slot)
     }

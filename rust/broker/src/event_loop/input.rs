@@ -4,10 +4,7 @@
 //! handled in place, without a copy. Only the beginning of an incomplete packet is kept with the
 //! connection, as it arrives: never memory for a length that was merely announced.
 
-use std::{
-    io::{self, Read},
-    mem,
-};
+use std::{io, mem};
 
 use mio::event::Event;
 use vallum_mqtt::packet::{FixedHeader, ReasonCode};
@@ -82,7 +79,8 @@ impl EventLoop {
         let Some(connection) = self.connections.get_mut(slot as usize) else {
             return;
         };
-        if connection.phase == Phase::AwaitVerdict {
+        let phase = connection.phase;
+        if phase == Phase::AwaitVerdict {
             return; // resumed by the verdict
         }
         if self.congested {
@@ -90,13 +88,18 @@ impl EventLoop {
             return;
         }
         let mut buffer = mem::take(&mut self.read_buffer);
-        let result = connection.stream.read(&mut buffer);
+        let result = connection.transport.read(&mut buffer);
         match result {
             Ok(0) => self.close(slot, Close::PeerGone),
             Ok(n) => {
                 let full = n == buffer.len();
                 self.metrics().bytes_received.add(n as u64);
-                let alive = self.take_in(slot, buffer.get(..n).unwrap_or_default());
+                let data = buffer.get(..n).unwrap_or_default();
+                let alive = if phase == Phase::AwaitProxyHeader {
+                    self.take_proxy_header(slot, data)
+                } else {
+                    self.take_in(slot, data)
+                };
                 if alive && full {
                     self.read_later(slot);
                 } else if alive && ending {
@@ -115,7 +118,7 @@ impl EventLoop {
     }
 
     /// Handle `data` after what the connection had left; `false` if the connection is gone.
-    fn take_in(&mut self, slot: u32, data: &[u8]) -> bool {
+    pub(super) fn take_in(&mut self, slot: u32, data: &[u8]) -> bool {
         let Some(connection) = self.connections.get_mut(slot as usize) else {
             return false;
         };

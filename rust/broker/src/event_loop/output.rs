@@ -515,7 +515,9 @@ impl EventLoop {
         if connection.out.blocked {
             return false;
         }
-        let (flushed, bytes) = connection.out.flush(&mut connection.stream, &mut self.pool);
+        let (flushed, bytes) = connection
+            .out
+            .flush(&mut connection.transport, &mut self.pool);
         self.metrics().bytes_sent.add(bytes as u64);
         match flushed {
             Flushed::All => {}
