@@ -7,7 +7,9 @@ sizes bytes; null is "no bound" or "none".
 
 broker:    version, loops, listeners[], mqtt, retainer
 listeners: id, bind, max_connections, zone, backlog, access_rules[],
-           proxy_protocol{timeout_ms, trusted[]} (null: off)
+           proxy_protocol{timeout_ms, trusted[]} (null: off),
+           websocket{path, max_frame_size, fail_if_no_subprotocol, subprotocols[],
+           origins{allow_absence, allowed[]} (null: not looked at)} (null: plain TCP)
 mqtt:      idle_timeout_ms, max_packet_size, max_clientid_len, max_topic_levels, max_topic_alias,
            max_qos_allowed, retain_available, wildcard_subscription, server_keepalive,
            keepalive_multiplier, session_expiry_interval, max_session_expiry_interval,
@@ -48,6 +50,7 @@ from vallum.config.models import (
     JwtPublicKey,
     Listener,
     Profile,
+    WsListener,
     authenticator_id,
     bind_of,
 )
@@ -195,6 +198,7 @@ def broker_document(config: Config, *, loops: int = 0) -> dict[str, Any]:
                 "backlog": min(listener.tcp_options.backlog, _MAX_BACKLOG),
                 "access_rules": [_access_rule(rule) for rule in listener.access_rules],
                 "proxy_protocol": _proxy_protocol(listener, config.profile),
+                "websocket": _websocket(listener),
             }
             for kind, name, listener in config.enabled_listeners()
             if (bind := bind_of(kind, name, listener)) is not None
@@ -252,6 +256,24 @@ def _proxy_protocol(listener: Listener, profile: Profile) -> dict[str, Any] | No
     return {
         "timeout_ms": _ms(listener.proxy_protocol_timeout),
         "trusted": [_network(block) for block in trusted],
+    }
+
+
+def _websocket(listener: Listener) -> dict[str, Any] | None:
+    if not isinstance(listener, WsListener):
+        return None
+    options = listener.websocket
+    return {
+        "path": options.mqtt_path,
+        "max_frame_size": options.max_frame_size,
+        "fail_if_no_subprotocol": options.fail_if_no_subprotocol,
+        "subprotocols": [*options.supported_subprotocols],
+        "origins": {
+            "allow_absence": options.allow_origin_absence,
+            "allowed": [*options.check_origins],
+        }
+        if options.check_origin_enable
+        else None,
     }
 
 

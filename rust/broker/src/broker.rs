@@ -122,6 +122,7 @@ impl Broker {
                 connections: AtomicUsize::new(0),
                 access,
                 proxies,
+                websocket: listener.websocket.clone().map(Arc::new),
             });
             sockets.push(socket);
         }

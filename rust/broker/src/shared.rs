@@ -16,7 +16,7 @@ use vallum_policy::pipeline::Pipeline;
 use crate::{
     clock::Clock,
     command::Command,
-    config::BrokerConfig,
+    config::{BrokerConfig, WebSocketConfig},
     connection::Connection,
     event::EventQueue,
     listener::access::{AccessRules, TrustedProxies},
@@ -45,6 +45,8 @@ pub(crate) struct ListenerInfo {
     pub(crate) access: AccessRules,
     /// The proxies in front of it, if a PROXY protocol header is due.
     pub(crate) proxies: Option<TrustedProxies>,
+    /// MQTT comes in a WebSocket.
+    pub(crate) websocket: Option<Arc<WebSocketConfig>>,
 }
 
 /// Something for another loop to do.

@@ -1,6 +1,9 @@
 //! New connections.
 
-use std::{io, mem, sync::atomic::Ordering};
+use std::{
+    io, mem,
+    sync::{Arc, atomic::Ordering},
+};
 
 use mio::{Interest, Token};
 
@@ -8,7 +11,7 @@ use super::EventLoop;
 use crate::{
     connection::{Connection, Phase},
     shared::Inbound,
-    transport::Transport,
+    transport::{Transport, websocket::WebSocket},
 };
 
 /// Connections accepted in one go before other sockets get their turn.
@@ -57,7 +60,12 @@ impl EventLoop {
             } else {
                 Phase::AwaitConnect
             };
-            let transport = Transport::Tcp(stream);
+            let transport = match &info.websocket {
+                Some(config) => {
+                    Transport::WebSocket(Box::new(WebSocket::new(stream, Arc::clone(config))))
+                }
+                None => Transport::Tcp(stream),
+            };
             let connection = Connection::new(transport, peer, info_index, phase, self.now);
             let target = self.next_loop % self.outbound.len();
             self.next_loop = target + 1;

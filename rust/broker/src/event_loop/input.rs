@@ -13,6 +13,7 @@ use super::{EventLoop, READ_SLICE};
 use crate::{
     connection::{Phase, disconnect::Close},
     session::attach::Accepted,
+    transport::Transport,
 };
 
 /// Largest CONNECT, in bytes: all a client gets before it is known. Room for identifier, user name,
@@ -94,11 +95,11 @@ impl EventLoop {
             Ok(n) => {
                 let full = n == buffer.len();
                 self.metrics().bytes_received.add(n as u64);
-                let data = buffer.get(..n).unwrap_or_default();
+                let data = buffer.get_mut(..n).unwrap_or_default();
                 let alive = if phase == Phase::AwaitProxyHeader {
                     self.take_proxy_header(slot, data)
                 } else {
-                    self.take_in(slot, data)
+                    self.unwrap(slot, data)
                 };
                 if alive && full {
                     self.read_later(slot);
@@ -117,8 +118,29 @@ impl EventLoop {
         self.read_buffer = buffer;
     }
 
+    /// Handle what came over the transport; `false` if the connection is gone.
+    pub(super) fn unwrap(&mut self, slot: u32, data: &mut [u8]) -> bool {
+        let Some(connection) = self.connections.get_mut(slot as usize) else {
+            return false;
+        };
+        let socket = match &mut connection.transport {
+            Transport::Tcp(_) => return self.take_in(slot, data),
+            Transport::WebSocket(socket) => socket,
+        };
+        let taken = socket.take_in(data);
+        if socket.wants_write() && !taken.ends {
+            self.mark_dirty(slot);
+        }
+        let mqtt = data.get(taken.mqtt).unwrap_or_default();
+        let alive = mqtt.is_empty() || self.take_in(slot, mqtt);
+        if alive && taken.ends {
+            self.close(slot, Close::PeerGone);
+        }
+        alive && !taken.ends
+    }
+
     /// Handle `data` after what the connection had left; `false` if the connection is gone.
-    pub(super) fn take_in(&mut self, slot: u32, data: &[u8]) -> bool {
+    fn take_in(&mut self, slot: u32, data: &[u8]) -> bool {
         let Some(connection) = self.connections.get_mut(slot as usize) else {
             return false;
         };

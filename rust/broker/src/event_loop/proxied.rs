@@ -52,8 +52,8 @@ impl EventLoop {
             self.close(slot, Close::PeerGone);
             return false;
         }
-        match held.get(size..) {
-            Some(rest) if !rest.is_empty() => self.take_in(slot, rest),
+        match held.get_mut(size..) {
+            Some(rest) if !rest.is_empty() => self.unwrap(slot, rest),
             _ => true,
         }
     }

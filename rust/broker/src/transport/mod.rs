@@ -5,16 +5,21 @@
 //! blocks, and "not now" is [`io::ErrorKind::WouldBlock`].
 
 pub mod proxy;
+pub mod websocket;
 
 use std::io::{self, Read as _, Write};
 
 use mio::net::TcpStream;
+
+use self::websocket::WebSocket;
 
 /// The way to a peer.
 #[derive(Debug)]
 pub enum Transport {
     /// MQTT right on a TCP socket.
     Tcp(TcpStream),
+    /// MQTT in a WebSocket.
+    WebSocket(Box<WebSocket>),
 }
 
 impl Transport {
@@ -22,12 +27,29 @@ impl Transport {
     pub(crate) fn socket(&mut self) -> &mut TcpStream {
         match self {
             Self::Tcp(stream) => stream,
+            Self::WebSocket(socket) => socket.socket(),
         }
     }
 
     /// One read of what the peer sent, as it stands on the wire.
     pub(crate) fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
         self.socket().read(buffer)
+    }
+
+    /// Write what the transport itself has to say: a response, a pong.
+    pub(crate) fn write_own(&mut self) -> io::Result<()> {
+        match self {
+            Self::Tcp(_) => Ok(()),
+            Self::WebSocket(socket) => socket.write_own(),
+        }
+    }
+
+    /// Say goodbye in the transport's own way, as far as the socket takes it.
+    pub(crate) fn finish(&mut self) {
+        match self {
+            Self::Tcp(_) => {}
+            Self::WebSocket(socket) => socket.finish(),
+        }
     }
 }
 
@@ -36,6 +58,7 @@ impl Write for Transport {
     fn write(&mut self, mqtt: &[u8]) -> io::Result<usize> {
         match self {
             Self::Tcp(stream) => stream.write(mqtt),
+            Self::WebSocket(socket) => socket.write(mqtt),
         }
     }
 

@@ -62,7 +62,8 @@ fn start(
     let mut document = serde_json::json!({
         "version": 1, "loops": loops,
         "listeners": [{"id": "tcp:default", "bind": "127.0.0.1:0", "max_connections": null,
-                       "zone": "default", "backlog": 128, "access_rules": [], "proxy_protocol": null}],
+                       "zone": "default", "backlog": 128, "access_rules": [], "proxy_protocol": null,
+                       "websocket": null}],
         "mqtt": {"idle_timeout_ms": 15000, "max_packet_size": 1_048_576, "max_clientid_len": 65535,
                  "max_topic_levels": 128, "max_topic_alias": 65535, "max_qos_allowed": 2,
                  "retain_available": true, "wildcard_subscription": true, "server_keepalive": null,
