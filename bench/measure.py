@@ -19,6 +19,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, TypeVar
@@ -183,11 +184,8 @@ class Load:
             return _drive(process, broker.pid, figure)
         finally:
             ender.cancel()
-            if process.stdin is not None:
-                process.stdin.close()
-            process.wait()
-            if process.stdout is not None:
-                process.stdout.close()
+            with suppress(BrokenPipeError):
+                process.communicate()  # ends its input, and with that the program
 
 
 @dataclass(frozen=True)
@@ -227,14 +225,17 @@ def _drive(
     if first.strip() != "ready":
         return _failed(first)
     before, before_load, before_rss = quiet_cpu(pid), cpu_ns(process.pid), rss(pid)
-    process.stdin.write("\n")
-    process.stdin.flush()
+    with suppress(BrokenPipeError):
+        process.stdin.write("\n")
+        process.stdin.flush()
     line = process.stdout.readline()
     during, load = cpu_ns(pid), cpu_ns(process.pid)
     after = quiet_cpu(pid)
     try:
         report = json.loads(line)
     except ValueError:
+        return _failed(line)
+    if not report["operations"]:
         return _failed(line)
     meter = Meter(report, (after - before) / 1000, rss(pid) - before_rss)
     elapsed = report["elapsed_s"] or 1e-9
@@ -253,7 +254,7 @@ def _drive(
 
 def _failed(line: str) -> Sample:
     try:
-        error = json.loads(line)["error"]
+        error = str(json.loads(line)["error"])
     except (ValueError, KeyError):
         error = f"the load generator ended without an answer: {line.strip()!r}"
     return Sample(None, 0, 0.0, None, None, 0, 0.0, 0.0, error)
@@ -310,20 +311,21 @@ def quiet_cpu(pid: int, patience: float = 5.0) -> int:
 
 def cpu_ns(pid: int) -> int:
     """Nanoseconds of CPU the process and those below it have had, in all threads they have now."""
-    return sum(
-        int(file.read_text().split()[0])
-        for process in _family(pid)
-        for file in Path(f"/proc/{process}/task").glob("*/schedstat")
-    )
+    total = 0
+    for process in _family(pid):
+        for file in Path(f"/proc/{process}/task").glob("*/schedstat"):
+            with suppress(OSError):  # it has ended
+                total += int(file.read_text().split()[0])
+    return total
 
 
 def rss(pid: int) -> int:
     """Bytes of memory the process and those below it have resident."""
-    page = os.sysconf("SC_PAGE_SIZE")
-    return sum(
-        int(Path(f"/proc/{process}/statm").read_text().split()[1]) * page
-        for process in _family(pid)
-    )
+    pages = 0
+    for process in _family(pid):
+        with suppress(OSError):  # it has ended
+            pages += int(Path(f"/proc/{process}/statm").read_text().split()[1])
+    return pages * os.sysconf("SC_PAGE_SIZE")
 
 
 def _family(pid: int) -> set[int]:

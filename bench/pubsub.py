@@ -19,6 +19,7 @@ from __future__ import annotations
 from contextlib import ExitStack
 from dataclasses import replace
 
+from broker import Running
 from measure import Answer, Question, Setup, interleaved, latency_p99
 
 _PAIRS = ("traffic", "--publishers", "10", "--subscribers", "10")
@@ -50,7 +51,7 @@ def answers(setup: Setup) -> list[Answer]:
         recipes = [setup.ours, *setup.peers]
         brokers = [stack.enter_context(setup.running(recipe)) for recipe in recipes]
 
-        def plan(*questions: Question) -> dict[Question, list]:
+        def plan(*questions: Question) -> dict[Question, list[Running]]:
             timed = [replace(each, load=(*each.load, *seconds)) for each in questions]
             return {each: brokers for each in timed if setup.wanted(each)}
 

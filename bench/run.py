@@ -16,6 +16,8 @@ import os
 import platform
 import resource
 import shlex
+import shutil
+import statistics
 import subprocess
 import sys
 from collections.abc import Iterable
@@ -33,16 +35,19 @@ import pubsub
 from measure import ROOT, Answer, Load, Question, Setup
 
 FILES = {"connect": connect, "pubsub": pubsub, "idle": idle}
+FILES_NEEDED = 10_500
+"""Each of 10,000 idle connections is a descriptor at either end, and there are some others."""
+BUSY = 0.7
+"""A load average above which the table says so."""
 NAMES = sorted({*FILES, *(name for file in FILES.values() for name in file.NAMES)})
 
 
 def main() -> int:
     options = _options()
-    _raise_file_limit()
     cpus = sorted(os.sched_getaffinity(0))
     load = Load(cpus[-1])
     try:
-        ours.check_installed()
+        _prepare()
         load.build()
     except (OSError, RuntimeError, subprocess.CalledProcessError) as error:
         print(f"bench: {error}", file=sys.stderr)
@@ -87,9 +92,19 @@ def _files_of(question: str) -> set[str]:
     return {name for name, file in FILES.items() if question in file.NAMES}
 
 
-def _raise_file_limit() -> None:
+def _prepare() -> None:
+    """Raise the limit of open files; see that all programs are there.
+
+    Raises:
+        RuntimeError: something is missing.
+    """
     _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
+    if hard != resource.RLIM_INFINITY and hard < FILES_NEEDED:
+        raise RuntimeError(f"{FILES_NEEDED} open files are needed, {hard} are allowed")
+    if shutil.which("taskset") is None:
+        raise RuntimeError("taskset is needed (util-linux)")
+    ours.check_installed()
 
 
 def _about(setup: Setup, cpus: list[int]) -> dict[str, Any]:
@@ -109,6 +124,7 @@ def _about(setup: Setup, cpus: list[int]) -> dict[str, Any]:
         },
         "pinned": {"brokers": cpus[0], "load": cpus[-1]},
         "brokers": {each.name: each.version for each in [setup.ours, *setup.peers]},
+        "load_average": round(os.getloadavg()[0], 2),
         "quick": setup.quick,
         "repeats": setup.repeats,
     }
@@ -134,6 +150,12 @@ def _print(about: dict[str, Any], answers: Iterable[Answer]) -> None:
     versions = ", ".join(f"{name} {version}" for name, version in about["brokers"].items())
     print(f"{versions}; commit {about['commit']}; {about['date']}")
     print(f"{about['command']}; runs of each: {about['repeats']}, the median counts")
+    if about["load_average"] > BUSY:
+        print(
+            f"The machine was not idle (load average {about['load_average']} at the start):"
+            " a broker that is interrupted pays for cold caches, most of all where nothing can"
+            " be batched, and latencies say little."
+        )
     if pinned["brokers"] == pinned["load"]:
         print("Broker and load share the only core: take the rates with care.")
     for question, group in groupby(answers, key=lambda answer: answer.question):
@@ -150,7 +172,9 @@ def _answer_row(answer: Answer) -> str:
     if not values:
         return _row(answer.broker, *["-"] * 7)
     good = [sample for sample in answer.samples if sample.value is not None]
-    last = good[len(good) // 2]
+    rate = statistics.median(sample.per_second for sample in good)
+    share = statistics.median(sample.load_share for sample in good)
+    p99 = [sample.p99_us for sample in good if sample.p99_us is not None]
     verdict = {True: "within budget", False: "OVER BUDGET", None: ""}[answer.within_budget]
     return _row(
         answer.broker,
@@ -158,9 +182,9 @@ def _answer_row(answer: Answer) -> str:
         _figure(min(values)),
         _figure(max(values)),
         "-" if answer.ratio is None else f"{answer.ratio:.3f}",
-        f"{last.per_second:,.0f}",
-        _figure(last.p99_us),
-        f"{100 * last.load_share:.0f}",
+        f"{rate:,.0f}",
+        _figure(statistics.median(p99) if p99 else None),
+        f"{100 * share:.0f}",
         verdict if answer.broker == "vallum" else "",
     )
 

@@ -369,6 +369,7 @@ async def test_many_clients_of_one_id(broker_with: Start) -> None:
                 await client.send(wire.subscribe(1, [(f"t/{n}", 1)]))
                 await client.send(wire.publish(f"t/{n}", b"x", qos=1, packet_id=2))
                 await client.send(wire.unsubscribe(3, [f"t/{n}"]))
+                await client.expect(Type.CONNACK, reason=0)
                 if turn % 2:
                     await client.aclose()
 

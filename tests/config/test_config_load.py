@@ -405,7 +405,7 @@ def test_unknown_claim_variable_is_kept_in_legacy() -> None:
             "listeners.tcp { default.acceptors = 4, b { bind = 9, acceptors = 5 } }",
             "listeners.tcp.default.acceptors, listeners.tcp.b.acceptors: no effect",
         ),
-        ("log.console.level = debug", "log: no effect"),
+        ("log.audit.enable = true", "log.audit: no effect"),
         ('listeners.tcp.d { bind = "0.0.0.0:1", enable_authn = false }', "everybody who reaches"),
     ],
 )

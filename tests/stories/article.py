@@ -1,4 +1,4 @@
-"""What both stories share: the texts of the article, as printed, and the tokens of its service."""
+"""What both stories share: the configurations to run, and the tokens of the identity service."""
 
 from __future__ import annotations
 
@@ -7,10 +7,12 @@ from typing import Any
 
 from support.token import mint
 
-ARTICLE = Path(__file__).parents[1] / "config" / "data"
-STORY_1 = (ARTICLE / "story1.conf").read_text()
-STORY_2 = (ARTICLE / "story2.conf").read_text()
-STORY_2_RULES = ARTICLE / "story2_acl.conf"
+EXAMPLES = Path(__file__).parents[2] / "examples"
+"""The texts of the article, as printed, with what it takes to run them."""
+
+FREE_PORT = '\nlisteners.tcp.default.bind = "127.0.0.1:0"\n'
+STORY_1 = (EXAMPLES / "story1.conf").read_text() + FREE_PORT
+STORY_2 = (EXAMPLES / "story2.conf").read_text() + FREE_PORT
 
 SECRET = "jwtpassfortest1"
 CLIENT_ID = "1001010-1000010"

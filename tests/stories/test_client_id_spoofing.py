@@ -9,7 +9,7 @@ from article import CLIENT_ID, STORY_1, SUBJECT, token
 from paho.mqtt.enums import MQTTProtocolVersion
 from structlog.testing import capture_logs
 from support import paho
-from support.broker import LOOPBACK, Start
+from support.broker import Start
 from support.paho import paho_client
 from support.token import segment
 
@@ -45,7 +45,7 @@ V3_CODES = {BAD_USER_NAME_OR_PASSWORD: 4, NOT_AUTHORIZED: 5}
 @pytest.mark.parametrize("version", paho.VERSIONS)
 async def test_the_right_client_gets_in(broker_with: Start, version: MQTTProtocolVersion) -> None:
     async with (
-        broker_with(STORY_1, base=LOOPBACK) as broker,
+        broker_with(STORY_1, base="") as broker,
         paho_client(CLIENT_ID, version, username="u", password=token()) as client,
     ):
         assert await client.connect(broker.port) == "Success"
@@ -57,7 +57,7 @@ async def test_refused(
     broker_with: Start, version: int, client_id: str, password: str | None, code: int, stage: str
 ) -> None:
     with capture_logs() as logs:
-        async with broker_with(STORY_1, base=LOOPBACK) as broker:
+        async with broker_with(STORY_1, base="") as broker:
             client = await broker.open(version)
             await client.connect(client_id, username="u", password=password)
             assert client.connack.reason == (code if version == 5 else V3_CODES[code])
@@ -80,7 +80,7 @@ async def test_the_pipeline_says_the_same(
 
 @pytest.mark.parametrize("version", [paho.V311, paho.V5])
 async def test_paho_is_told(broker_with: Start, version: MQTTProtocolVersion) -> None:
-    async with broker_with(STORY_1, base=LOOPBACK) as broker:
+    async with broker_with(STORY_1, base="") as broker:
         async with paho_client("test", version, username="u", password=token()) as client:
             assert await client.connect(broker.port) == "Bad user name or password"
         async with paho_client(CLIENT_ID, version, username="u", password=forged()) as client:
@@ -109,7 +109,7 @@ async def test_the_record_says_why() -> None:
 
 async def test_a_token_without_subject_gets_no_id_from_the_broker(broker_with: Start) -> None:
     # The id that would be assigned must not make the check pass either.
-    async with broker_with(STORY_1, base=LOOPBACK) as broker:
+    async with broker_with(STORY_1, base="") as broker:
         client = await broker.open()
         await client.connect("", username="u", password=token(sub=None))
         assert client.connack.reason == BAD_USER_NAME_OR_PASSWORD
@@ -124,7 +124,7 @@ async def test_the_subject_is_read_as_the_article_says() -> None:
 
 async def test_disconnected_when_the_token_expires(broker_with: Start) -> None:
     text = "authorization { no_match = allow, sources = [] }"
-    async with broker_with(STORY_1 + text, base=LOOPBACK) as broker:
+    async with broker_with(STORY_1 + text, base="") as broker:
         watcher_token = token(sub="urn:test:unitid:watcher:clientid:test")
         watcher = await broker.client("watcher", username="u", password=watcher_token)
         await watcher.subscribe("will")

@@ -2,22 +2,18 @@
 
 from __future__ import annotations
 
-import shutil
 import time
-from pathlib import Path
 
 import pytest
-from article import STORY_2, STORY_2_RULES, token
+from article import EXAMPLES, STORY_2, token
 from paho.mqtt.enums import MQTTProtocolVersion
 from structlog.testing import capture_logs
 from support import paho, wire
-from support.broker import LOOPBACK, Start
+from support.broker import Start
 from support.paho import paho_client
 from support.wire import Reason, Type, Will
 
 import vallum
-
-TEXT = STORY_2 + '\nauthorization.sources = [{ type = file, path = "acl.conf" }]\n'
 
 READER = token(scp="read openid foobar")
 OTHER = token(scp="openid foobar")
@@ -37,19 +33,12 @@ SCOPES = [
 ]
 
 
-@pytest.fixture
-def rules(tmp_path: Path) -> Path:
-    """A directory with the article's acl.conf."""
-    shutil.copy(STORY_2_RULES, tmp_path / "acl.conf")
-    return tmp_path
-
-
 @pytest.mark.parametrize("version", wire.VERSIONS)
 @pytest.mark.parametrize(("scope", "granted"), SCOPES)
 async def test_subscribe(
-    broker_with: Start, rules: Path, version: int, scope: str | None, granted: bool
+    broker_with: Start, version: int, scope: str | None, granted: bool
 ) -> None:
-    async with broker_with(TEXT, base=LOOPBACK, base_dir=rules) as broker:
+    async with broker_with(STORY_2, base="", base_dir=EXAMPLES) as broker:
         client = await broker.client("c1", version, username="u", password=token(scp=scope))
         expected = 1 if granted else (Reason.NOT_AUTHORIZED if version == wire.V5 else 0x80)
         assert await client.subscribe(("myorg/read/#", 1)) == [expected]
@@ -71,17 +60,17 @@ FILTERS = [
 
 @pytest.mark.parametrize(("topic", "granted"), FILTERS)
 async def test_the_scope_covers_its_branch_only(
-    broker_with: Start, rules: Path, topic: str, granted: bool
+    broker_with: Start, topic: str, granted: bool
 ) -> None:
-    async with broker_with(TEXT, base=LOOPBACK, base_dir=rules) as broker:
+    async with broker_with(STORY_2, base="", base_dir=EXAMPLES) as broker:
         client = await broker.client("c1", username="u", password=READER)
         assert await client.subscribe(topic) == [0 if granted else Reason.NOT_AUTHORIZED]
 
 
 @pytest.mark.parametrize("qos", [0, 1, 2])
 @pytest.mark.parametrize("version", wire.VERSIONS)
-async def test_publish(broker_with: Start, rules: Path, version: int, qos: int) -> None:
-    async with broker_with(TEXT, base=LOOPBACK, base_dir=rules) as broker:
+async def test_publish(broker_with: Start, version: int, qos: int) -> None:
+    async with broker_with(STORY_2, base="", base_dir=EXAMPLES) as broker:
         reader = await broker.client("reader", username="u", password=READER)
         await reader.subscribe(("myorg/read/#", 2))
         client = await broker.client("c1", version, username="u", password=OTHER)
@@ -94,9 +83,9 @@ async def test_publish(broker_with: Start, rules: Path, version: int, qos: int) 
 
 
 @pytest.mark.parametrize("version", [paho.V311, paho.V5])
-async def test_paho(broker_with: Start, rules: Path, version: MQTTProtocolVersion) -> None:
+async def test_paho(broker_with: Start, version: MQTTProtocolVersion) -> None:
     async with (
-        broker_with(TEXT, base=LOOPBACK, base_dir=rules) as broker,
+        broker_with(STORY_2, base="", base_dir=EXAMPLES) as broker,
         paho_client("reader", version, username="u", password=READER) as reader,
         paho_client("other", version, username="u", password=OTHER) as other,
     ):
@@ -111,9 +100,9 @@ async def test_paho(broker_with: Start, rules: Path, version: MQTTProtocolVersio
         assert denied.value == (Reason.NOT_AUTHORIZED if version is paho.V5 else 0)
 
 
-async def test_refusals_are_logged_once(broker_with: Start, rules: Path) -> None:
+async def test_refusals_are_logged_once(broker_with: Start) -> None:
     with capture_logs() as logs:
-        async with broker_with(TEXT, base=LOOPBACK, base_dir=rules) as broker:
+        async with broker_with(STORY_2, base="", base_dir=EXAMPLES) as broker:
             client = await broker.client("c1", username="u", password=OTHER)
             await client.subscribe("myorg/read/#")
             await client.subscribe("myorg/read/#")
@@ -128,8 +117,8 @@ async def test_refusals_are_logged_once(broker_with: Start, rules: Path) -> None
     assert OTHER not in str(logs)
 
 
-async def test_the_pipeline_says_the_same(rules: Path) -> None:
-    pipeline = vallum.Pipeline.from_hocon(TEXT, base_dir=rules)
+async def test_the_pipeline_says_the_same() -> None:
+    pipeline = vallum.Pipeline.from_hocon(STORY_2, base_dir=EXAMPLES)
     reader = vallum.Client(clientid="c1", username="u", password=READER)
     decision = await pipeline.connect(reader)
     assert decision.result == "allow"
@@ -142,8 +131,8 @@ async def test_the_pipeline_says_the_same(rules: Path) -> None:
     assert (verdict.result, verdict.decided_by) == ("deny", "file[3]")
 
 
-async def test_disconnected_when_the_token_expires(broker_with: Start, rules: Path) -> None:
-    async with broker_with(TEXT, base=LOOPBACK, base_dir=rules) as broker:
+async def test_disconnected_when_the_token_expires(broker_with: Start) -> None:
+    async with broker_with(STORY_2, base="", base_dir=EXAMPLES) as broker:
         watcher = await broker.client("watcher", username="u", password=READER)
         await watcher.subscribe("myorg/read/#")
         exp = int(time.time()) + 2

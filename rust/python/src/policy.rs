@@ -12,7 +12,7 @@ use vallum_policy::{
     acl::{self, Action, Request, RuleSource, Settings, Stage, TemplateAllow, decide_staged},
     client::ClientInfo,
     decision::{self, Answer, reason_code},
-    expr::{Expression, JsonVariables},
+    expr::{Expression, JsonVariables, Lookup, Variables},
     pipeline::{self, ConnectRequest, PolicyConfig, Progress, config::JwtConfig},
     profile::Profile,
     token::{
@@ -43,6 +43,21 @@ fn action(name: &str, retain: bool) -> PyResult<Action> {
     }
 }
 
+/// Variables whose `getenv` sees the environment as it is now, not as it was when it was first asked:
+/// a program that calls in may have set it a moment ago. The interpreter is held, so no other Python
+/// thread changes it meanwhile.
+struct LiveEnvironment<'j>(JsonVariables<'j>);
+
+impl Variables for LiveEnvironment<'_> {
+    fn get<'a>(&'a self, name: &str) -> Lookup<'a> {
+        self.0.get(name)
+    }
+
+    fn environment(&self, name: &str) -> Option<String> {
+        std::env::var(format!("EMQXVAR_{name}")).ok()
+    }
+}
+
 /// Evaluate an expression; see `vallum.expr.evaluate`.
 #[pyfunction]
 pub(crate) fn evaluate<'py>(
@@ -53,7 +68,7 @@ pub(crate) fn evaluate<'py>(
     let compiled =
         Expression::compile(expression).map_err(|fault| error::expression(py, &fault))?;
     let variables = convert::to_json(variables.as_any())?;
-    let variables = JsonVariables(&variables);
+    let variables = LiveEnvironment(JsonVariables(&variables));
     let result = compiled
         .evaluate(&variables)
         .map_err(|fault| error::expression(py, &fault))?;

@@ -115,7 +115,7 @@ impl EventLoop {
         let session = &mut entry.session;
         let known = session.inflight.as_deref_mut().is_some_and(apply);
         let stalled = session.stalled_replays.is_some();
-        if session.queue.is_some() {
+        if self.has_backlog(session_slot) {
             self.pump(session_slot);
         }
         if stalled {

@@ -97,9 +97,11 @@ impl EventLoop {
         if let (Some(reason), Version::V5, Phase::Online(_)) =
             (cause.reason(), connection.version, connection.phase)
         {
+            let limit = connection.max_packet_out as usize;
             let out = connection.out.buffer(&mut self.pool);
             let before = out.len();
-            if Disconnect::new(reason).encode(Version::V5, out).is_err() {
+            let encoded = Disconnect::new(reason).encode(Version::V5, out);
+            if encoded.is_err() || out.len() - before > limit {
                 out.truncate(before);
             }
         }

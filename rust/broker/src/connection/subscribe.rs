@@ -196,6 +196,14 @@ impl EventLoop {
         };
         let mut codes = Vec::new();
         for filter in unsubscribe.filters.iter() {
+            if FilterScope::parse(filter).is_err() {
+                if version != Version::V5 {
+                    // 3.x has no code to say so with.
+                    return self.refuse_packet(slot, ReasonCode::MalformedPacket);
+                }
+                codes.push(ReasonCode::TopicFilterInvalid);
+                continue;
+            }
             let known = self
                 .session_mut(reference)
                 .is_some_and(|session| session.subscriptions.remove(filter).is_some());

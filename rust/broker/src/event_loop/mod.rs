@@ -149,17 +149,17 @@ impl EventLoop {
         })
     }
 
-    /// Serve until told to stop. Only a failing `epoll_wait` ends it before, and then the control
-    /// plane is told.
+    /// Serve until told to stop. Should the loop end before that, by a failing `epoll_wait` or by a bug
+    /// outside any one connection, the control plane is told: the broker is no longer whole.
     pub(crate) fn serve(self) {
         let shared = Arc::clone(&self.shared);
         let index = self.index;
-        if let Err(error) = self.run() {
-            shared.events.push(Event::LoopFailed {
-                index,
-                error: error.to_string(),
-            });
-        }
+        let error = match panic::catch_unwind(AssertUnwindSafe(|| self.run())) {
+            Ok(Ok(())) => return,
+            Ok(Err(error)) => error.to_string(),
+            Err(_) => "it panicked; the panic message is on standard error".to_owned(),
+        };
+        shared.events.push(Event::LoopFailed { index, error });
     }
 
     fn run(mut self) -> io::Result<()> {

@@ -2,14 +2,14 @@
 
 use std::{io, mem, num::NonZeroU16, sync::Arc};
 
-use vallum_mqtt::packet::{EncodeError, PublishParts, QoS, Version};
+use vallum_mqtt::packet::{EncodeError, PublishParts, QoS, ReasonCode, Version};
 
 use super::{EventLoop, FLUSH_SLICE};
 use crate::{
     connection::{Flushed, Phase, disconnect::Close},
     message::{Delivery, Message},
     router::SubscriptionOptions,
-    session::SessionRef,
+    session::{SessionRef, inflight::Resend},
     shared::Inbound,
 };
 
@@ -395,52 +395,87 @@ impl EventLoop {
         self.mark_dirty(slot);
     }
 
-    /// Move what waits in a session's queue into its window while there is room.
+    /// Send again what a returned client has not acknowledged, then move what waits in its queue into
+    /// its window, while there is room.
     pub(crate) fn pump(&mut self, session_slot: u32) {
         loop {
-            let now = self.now;
             let Some(entry) = self.sessions.get_mut(session_slot as usize) else {
                 return;
             };
             let session = &mut entry.session;
-            let (Some(slot), Some(queue)) = (session.connection, session.queue.as_mut()) else {
+            let Some(slot) = session.connection else {
                 return;
             };
-            let Some(delivery) = queue.pop() else {
-                session.queue = None;
-                return;
-            };
-            if delivery.message.remaining(now).is_none() {
-                self.metrics().dropped_expired.add(1);
+            let window = session.window;
+            let again = session
+                .inflight
+                .as_deref_mut()
+                .filter(|inflight| inflight.is_resending());
+            if let Some(inflight) = again {
+                match inflight.next_resend(window) {
+                    Some(Resend::Publish(id, delivery)) => {
+                        self.write_kept(slot, &delivery, Some(id), true);
+                    }
+                    Some(Resend::PubRel(id)) => self.send_pubrel(slot, id),
+                    None if inflight.is_resending() => return,
+                    None => {}
+                }
                 continue;
             }
-            let room = delivery.qos == QoS::AtMostOnce
-                || session
-                    .inflight
-                    .as_ref()
-                    .is_none_or(|i| i.has_room(session.window));
-            if !room || !self.outbox_has_room(slot) {
-                if let Some(entry) = self.sessions.get_mut(session_slot as usize) {
-                    entry.session.queue_mut().unpop(delivery);
-                }
+            if !self.pump_one(session_slot, slot) {
                 return;
             }
-            let id = if delivery.qos == QoS::AtMostOnce {
-                None
-            } else {
-                let Some(entry) = self.sessions.get_mut(session_slot as usize) else {
-                    return;
-                };
-                Some(entry.session.inflight_mut().push(delivery.clone()))
-            };
-            self.write_kept(slot, &delivery, id, false);
         }
+    }
+
+    /// Send the first of a session's queue; `false` if there is none or no room for it.
+    fn pump_one(&mut self, session_slot: u32, slot: u32) -> bool {
+        let now = self.now;
+        let has_room = self.outbox_has_room(slot);
+        let Some(entry) = self.sessions.get_mut(session_slot as usize) else {
+            return false;
+        };
+        let session = &mut entry.session;
+        let Some(queue) = session.queue.as_mut() else {
+            return false;
+        };
+        let Some(delivery) = queue.pop() else {
+            session.queue = None;
+            return false;
+        };
+        if delivery.message.remaining(now).is_none() {
+            self.metrics().dropped_expired.add(1);
+            return true;
+        }
+        let counts = delivery.qos != QoS::AtMostOnce;
+        let window = session.inflight.as_ref();
+        if !has_room || (counts && window.is_some_and(|i| !i.has_room(session.window))) {
+            session.queue_mut().unpop(delivery);
+            return false;
+        }
+        let id = counts.then(|| session.inflight_mut().push(delivery.clone()));
+        self.write_kept(slot, &delivery, id, false);
+        true
+    }
+
+    /// Whether a session has something to send as soon as there is room.
+    pub(crate) fn has_backlog(&self, session_slot: u32) -> bool {
+        self.sessions
+            .get(session_slot as usize)
+            .is_some_and(|entry| {
+                let session = &entry.session;
+                session.queue.is_some()
+                    || session.inflight.as_ref().is_some_and(|i| i.is_resending())
+            })
     }
 
     /// Append bytes to a connection's output.
     ///
     /// A packet that cannot be encoded is left out whole; nothing this broker says comes near the
     /// limits of the encoding.
+    ///
+    /// One above the client's Maximum Packet Size must not be sent and cannot be left out: it ends the
+    /// connection [MQTT-3.1.2-24].
     pub(crate) fn send(
         &mut self,
         slot: u32,
@@ -450,10 +485,16 @@ impl EventLoop {
             return;
         };
         let version = connection.version;
+        let limit = connection.max_packet_out as usize;
         let out = connection.out.buffer(&mut self.pool);
         let before = out.len();
         if encode(version, out).is_err() {
             out.truncate(before);
+        }
+        if out.len() - before > limit {
+            out.truncate(before);
+            self.close(slot, Close::Server(ReasonCode::PacketTooLarge));
+            return;
         }
         self.mark_dirty(slot);
     }
@@ -491,14 +532,16 @@ impl EventLoop {
 
     /// Write one connection's output and refill it from the session's queue.
     pub(crate) fn flush(&mut self, slot: u32) {
-        if self.write_out(slot)
-            && let Some(Phase::Online(session)) =
-                self.connections.get(slot as usize).map(|c| c.phase)
+        match self.write_out(slot) {
+            Flushed::All => {}
+            Flushed::Blocked => return self.watch_writes(slot),
+            Flushed::Gone => return self.close(slot, Close::PeerGone),
+        }
+        if let Some(Phase::Online(session)) = self.connections.get(slot as usize).map(|c| c.phase)
             && let Some(entry) = self.sessions.get(session as usize)
         {
-            let waiting = entry.session.queue.is_some();
             let stalled = entry.session.stalled_replays.is_some();
-            if waiting {
+            if self.has_backlog(session) {
                 self.pump(session);
             }
             if stalled {
@@ -507,13 +550,14 @@ impl EventLoop {
         }
     }
 
-    /// Write one connection's output; `true` if all of it went out.
-    fn write_out(&mut self, slot: u32) -> bool {
+    /// Write one connection's output. What follows from that is left to [`EventLoop::flush`]: here we may
+    /// be in the middle of a fan-out, and closing a connection publishes its will.
+    fn write_out(&mut self, slot: u32) -> Flushed {
         let Some(connection) = self.connections.get_mut(slot as usize) else {
-            return false;
+            return Flushed::Gone;
         };
-        if connection.out.blocked {
-            return false;
+        if connection.out.blocked && connection.watches_write {
+            return Flushed::Blocked;
         }
         let (mut flushed, bytes) = connection
             .out
@@ -529,11 +573,6 @@ impl EventLoop {
             };
         }
         self.metrics().bytes_sent.add(bytes as u64);
-        match flushed {
-            Flushed::All => {}
-            Flushed::Blocked => self.watch_writes(slot),
-            Flushed::Gone => self.close(slot, Close::PeerGone),
-        }
-        flushed == Flushed::All
+        flushed
     }
 }

@@ -5,10 +5,10 @@ use std::{
     sync::Arc,
 };
 
-use vallum_mqtt::packet::{ConnAck, QoS, ReasonCode, Version};
+use vallum_mqtt::packet::{ConnAck, ConnAckProperties, QoS, ReasonCode, Version};
 use vallum_policy::decision::AuthenticatedClient;
 
-use super::{Session, SessionRef, inflight::Resend, state::Will};
+use super::{Session, SessionRef, state::Will};
 use crate::{
     connection::{Phase, V5State, disconnect::Close},
     event::Event,
@@ -89,7 +89,7 @@ impl EventLoop {
         };
         self.go_online(slot, session, accepted, resumed.is_some());
         if resumed.is_some() {
-            self.resume(slot, session);
+            self.resume(session);
         }
         Flow::Continue
     }
@@ -169,53 +169,83 @@ impl EventLoop {
     }
 
     /// CONNACK with what differs from the defaults (section 3.2.2.3).
+    ///
+    /// Where that exceeds the client's Maximum Packet Size, what is merely good to know is left out
+    /// [MQTT-3.1.2-24]. The bare CONNACK is sent whatever the limit: one that leaves no room for it
+    /// would forbid every answer.
     fn send_connack(&mut self, slot: u32, accepted: &Accepted, client_id: &str, present: bool) {
-        let mqtt = self.shared.config.mqtt.clone();
-        self.send(slot, |version, out| {
-            let mut ack = ConnAck::new(ReasonCode::Success, present);
-            if version == Version::V5 {
-                let properties = &mut ack.properties;
-                if accepted.wishes.expiry_interval != accepted.wishes.expiry_requested {
-                    properties.session_expiry_interval = Some(accepted.wishes.expiry_interval);
-                }
-                properties.receive_maximum = mqtt.max_awaiting_rel.and_then(NonZeroU16::new);
-                if mqtt.max_qos_allowed < QoS::ExactlyOnce.as_u8() {
-                    properties.maximum_qos = QoS::from_u8(mqtt.max_qos_allowed);
-                }
-                if !mqtt.retain_available {
-                    properties.retain_available = Some(false);
-                }
-                properties.maximum_packet_size = NonZeroU32::new(mqtt.max_packet_size);
-                if accepted.wishes.assigned {
-                    properties.assigned_client_identifier = Some(client_id);
-                }
-                if mqtt.max_topic_alias > 0 {
-                    properties.topic_alias_maximum = Some(mqtt.max_topic_alias);
-                }
-                if !mqtt.wildcard_subscription {
-                    properties.wildcard_subscription_available = Some(false);
-                }
-                properties.shared_subscription_available = Some(false);
-                properties.server_keep_alive = mqtt.server_keepalive;
-            }
-            ack.encode(version, out)
-        });
+        let Some(connection) = self.connections.get(slot as usize) else {
+            return;
+        };
+        let (version, limit) = (connection.version, connection.max_packet_out as usize);
+        let mut ack = ConnAck::new(ReasonCode::Success, present);
+        if version == Version::V5 {
+            self.must_know(&mut ack.properties, accepted, client_id);
+            self.good_to_know(&mut ack.properties);
+        }
+        let mut bytes = self.pool.take();
+        let mut fits = ack.encode(version, &mut bytes).is_ok() && bytes.len() <= limit;
+        if !fits {
+            bytes.clear();
+            ack.properties = ConnAckProperties::default();
+            self.must_know(&mut ack.properties, accepted, client_id);
+            fits = ack.encode(version, &mut bytes).is_ok() && bytes.len() <= limit;
+        }
+        if !fits {
+            bytes.clear();
+            let _ = ConnAck::new(ReasonCode::Success, present).encode(version, &mut bytes);
+        }
+        if let Some(connection) = self.connections.get_mut(slot as usize) {
+            let out = connection.out.buffer(&mut self.pool);
+            out.extend_from_slice(&bytes);
+        }
+        self.pool.give(bytes);
+        self.mark_dirty(slot);
+    }
+
+    /// Properties without which the client would go by wrong values.
+    fn must_know<'a>(
+        &self,
+        properties: &mut ConnAckProperties<'a>,
+        accepted: &Accepted,
+        client_id: &'a str,
+    ) {
+        let wishes = &accepted.wishes;
+        if wishes.expiry_interval != wishes.expiry_requested {
+            properties.session_expiry_interval = Some(wishes.expiry_interval);
+        }
+        if wishes.assigned {
+            properties.assigned_client_identifier = Some(client_id);
+        }
+        properties.server_keep_alive = self.shared.config.mqtt.server_keepalive;
+    }
+
+    /// Properties that say what the broker accepts; it enforces them anyway.
+    fn good_to_know(&self, properties: &mut ConnAckProperties<'_>) {
+        let mqtt = &self.shared.config.mqtt;
+        properties.receive_maximum = mqtt.max_awaiting_rel.and_then(NonZeroU16::new);
+        if mqtt.max_qos_allowed < QoS::ExactlyOnce.as_u8() {
+            properties.maximum_qos = QoS::from_u8(mqtt.max_qos_allowed);
+        }
+        if !mqtt.retain_available {
+            properties.retain_available = Some(false);
+        }
+        properties.maximum_packet_size = NonZeroU32::new(mqtt.max_packet_size);
+        if mqtt.max_topic_alias > 0 {
+            properties.topic_alias_maximum = Some(mqtt.max_topic_alias);
+        }
+        if !mqtt.wildcard_subscription {
+            properties.wildcard_subscription_available = Some(false);
+        }
+        properties.shared_subscription_available = Some(false);
     }
 
     /// Send again what was under way, then what waited [MQTT-4.4.0-1].
-    fn resume(&mut self, slot: u32, reference: SessionRef) {
-        let Some(window) = self.session_mut(reference).and_then(|s| s.inflight.take()) else {
-            self.pump(reference.slot);
-            return;
-        };
-        for item in window.resend() {
-            match item {
-                Resend::Publish(id, delivery) => self.write_kept(slot, delivery, Some(id), true),
-                Resend::PubRel(id) => self.send_pubrel(slot, id),
-            }
-        }
-        if let Some(session) = self.session_mut(reference) {
-            session.inflight = Some(window);
+    fn resume(&mut self, reference: SessionRef) {
+        if let Some(session) = self.session_mut(reference)
+            && let Some(window) = session.inflight.as_deref_mut()
+        {
+            window.begin_resend();
         }
         self.pump(reference.slot);
     }

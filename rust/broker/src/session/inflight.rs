@@ -20,9 +20,9 @@ enum Slot {
 
 /// What to send again when the client comes back [MQTT-4.4.0-1].
 #[derive(Debug)]
-pub enum Resend<'a> {
+pub enum Resend {
     /// The PUBLISH, with DUP.
-    Publish(NonZeroU16, &'a Delivery),
+    Publish(NonZeroU16, Delivery),
     /// The PUBREL.
     PubRel(NonZeroU16),
 }
@@ -35,6 +35,10 @@ pub struct Inflight {
     first: u16,
     /// Slots that are not done.
     open: u16,
+    /// Index of the first slot that was not sent again since the client came back.
+    resend_at: usize,
+    /// Deliveries from there on that are still to be sent again.
+    unsent: u16,
 }
 
 impl Default for Inflight {
@@ -43,6 +47,8 @@ impl Default for Inflight {
             slots: VecDeque::new(),
             first: 1,
             open: 0,
+            resend_at: usize::MAX,
+            unsent: 0,
         }
     }
 }
@@ -51,9 +57,10 @@ impl Default for Inflight {
 const MAX_SPAN: usize = 65_534;
 
 impl Inflight {
-    /// Whether another delivery fits into a window of `limit`.
+    /// Whether another delivery fits into a window of `limit`. Nothing new goes out before all that
+    /// was under way is sent again.
     pub fn has_room(&self, limit: u16) -> bool {
-        self.open < limit && self.slots.len() < MAX_SPAN
+        self.unsent == 0 && self.open < limit && self.slots.len() < MAX_SPAN
     }
 
     /// Number of deliveries under way.
@@ -88,6 +95,7 @@ impl Inflight {
         match self.slot(id) {
             Some(slot @ Slot::Sent(_)) => {
                 *slot = Slot::Done;
+                self.answered(id);
                 self.close_one();
                 true
             }
@@ -99,11 +107,10 @@ impl Inflight {
     pub fn on_pubrec(&mut self, id: u16, failed: bool) -> bool {
         match self.slot(id) {
             Some(slot @ Slot::Sent(_)) => {
+                *slot = if failed { Slot::Done } else { Slot::Released };
+                self.answered(id);
                 if failed {
-                    *slot = Slot::Done;
                     self.close_one();
-                } else {
-                    *slot = Slot::Released;
                 }
                 true
             }
@@ -126,9 +133,13 @@ impl Inflight {
 
     /// End a delivery that was never sent.
     pub fn cancel(&mut self, id: u16) {
-        if let Some(slot @ Slot::Sent(_)) = self.slot(id) {
-            *slot = Slot::Done;
-            self.close_one();
+        self.on_puback(id);
+    }
+
+    /// An answer came for a delivery before it was sent again.
+    fn answered(&mut self, id: u16) {
+        if distance(self.first, id).is_some_and(|index| index >= self.resend_at) {
+            self.unsent = self.unsent.saturating_sub(1);
         }
     }
 
@@ -137,22 +148,55 @@ impl Inflight {
         while matches!(self.slots.front(), Some(Slot::Done)) {
             self.slots.pop_front();
             self.first = advance(self.first, 1);
+            if self.resend_at != usize::MAX {
+                self.resend_at = self.resend_at.saturating_sub(1);
+            }
         }
         if self.slots.is_empty() && self.slots.capacity() > 64 {
             self.slots = VecDeque::new();
         }
     }
 
-    /// What to send again, in the order it was sent.
-    pub fn resend(&self) -> impl Iterator<Item = Resend<'_>> {
-        self.slots.iter().enumerate().filter_map(|(n, slot)| {
-            let id = identifier(advance(self.first, n));
-            match slot {
-                Slot::Sent(delivery) => Some(Resend::Publish(id, delivery)),
+    /// The client is back: everything that is not done is to be sent again.
+    #[allow(clippy::cast_possible_truncation, reason = "fewer than 65,535 slots")]
+    pub fn begin_resend(&mut self) {
+        self.resend_at = if self.slots.is_empty() { usize::MAX } else { 0 };
+        let sent = self
+            .slots
+            .iter()
+            .filter(|slot| matches!(slot, Slot::Sent(_)));
+        self.unsent = sent.count() as u16;
+    }
+
+    /// Whether something is still to be sent again.
+    pub fn is_resending(&self) -> bool {
+        self.resend_at < self.slots.len()
+    }
+
+    /// The next to send again, in the order it was sent first, as far as a window of `limit` allows
+    /// [MQTT-3.3.4-9].
+    pub fn next_resend(&mut self, limit: u16) -> Option<Resend> {
+        while let Some(slot) = self.slots.get(self.resend_at) {
+            let id = identifier(advance(self.first, self.resend_at));
+            let resend = match slot {
+                Slot::Sent(_) if self.open - self.unsent >= limit => return None,
+                Slot::Sent(delivery) => {
+                    self.unsent -= 1;
+                    Some(Resend::Publish(id, delivery.clone()))
+                }
                 Slot::Released => Some(Resend::PubRel(id)),
                 Slot::Done => None,
+            };
+            self.resend_at += 1;
+            if self.resend_at >= self.slots.len() {
+                self.resend_at = usize::MAX; // what is pushed from now on is new
             }
-        })
+            if resend.is_some() {
+                return resend;
+            }
+        }
+        self.resend_at = usize::MAX;
+        None
     }
 }
 
@@ -245,12 +289,39 @@ mod tests {
             window.on_pubrec(id, false),
             "a repeated PUBREC is answered again"
         );
+        window.begin_resend();
         assert!(matches!(
-            window.resend().next(),
+            window.next_resend(1),
             Some(Resend::PubRel(NonZeroU16::MIN))
         ));
         assert!(window.on_pubcomp(id));
         assert!(!window.on_pubrec(id, false));
+    }
+
+    #[test]
+    fn what_is_sent_again_keeps_to_a_smaller_window_and_to_its_order() {
+        let mut window = Inflight::default();
+        for _ in 0..3 {
+            window.push(delivery());
+        }
+        window.begin_resend();
+        let next = |window: &mut Inflight| match window.next_resend(1) {
+            Some(Resend::Publish(id, _)) => id.get(),
+            Some(Resend::PubRel(_)) => panic!("no PUBREL is due"),
+            None => 0,
+        };
+        assert_eq!(next(&mut window), 1);
+        assert_eq!(next(&mut window), 0);
+        assert!(!window.has_room(100), "nothing new before the old");
+        assert!(window.on_puback(3), "an answer to the first sending");
+        assert!(window.on_puback(1));
+        assert_eq!(next(&mut window), 2);
+        assert!(window.on_puback(2));
+        assert_eq!(next(&mut window), 0);
+        assert!(window.is_empty() && !window.is_resending());
+        assert_eq!(window.push(delivery()).get(), 4);
+        assert!(!window.is_resending(), "a new delivery is not a repetition");
+        assert!(window.next_resend(9).is_none());
     }
 
     #[test]
