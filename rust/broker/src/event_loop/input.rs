@@ -81,6 +81,7 @@ impl EventLoop {
             return;
         };
         let phase = connection.phase;
+        let plain = matches!(connection.transport, Transport::Tcp(_));
         if phase == Phase::AwaitVerdict {
             return; // resumed by the verdict
         }
@@ -98,6 +99,8 @@ impl EventLoop {
                 let data = buffer.get_mut(..n).unwrap_or_default();
                 let alive = if phase == Phase::AwaitProxyHeader {
                     self.take_proxy_header(slot, data)
+                } else if plain {
+                    self.take_in(slot, data)
                 } else {
                     self.unwrap(slot, data)
                 };

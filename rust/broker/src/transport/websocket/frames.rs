@@ -206,7 +206,7 @@ impl Unframer {
     fn end_frame(&mut self, done: &mut Unframed) -> bool {
         match self.kind {
             Kind::Data => {}
-            Kind::Pong => self.control.clear(),
+            Kind::Pong => self.control = Vec::new(),
             Kind::Ping => done.ping = Some(std::mem::take(&mut self.control)),
             Kind::Close => done.close = Some(answer_to_close(&self.control)),
         }
