@@ -118,3 +118,4 @@ async def paho_client(
     finally:
         client.mqtt.disconnect()
         await asyncio.to_thread(client.mqtt.loop_stop)
+        client.mqtt._reset_sockets(sockpair_only=True)  # paho leaves them to its finalizer
