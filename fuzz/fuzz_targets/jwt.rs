@@ -167,7 +167,12 @@ fn check_grant(grant: &Grant, claims: &Map<String, Value>) {
         date(claims, "nbf").is_none_or(|nbf| nbf <= NOW as f64),
         "early: {claims:?}"
     );
-    let whole = claims.get("exp").and_then(Value::as_u64);
+    // Exact as far as `i64` goes, past that the nearest float.
+    let whole = claims.get("exp").and_then(|claim| match claim {
+        Value::String(text) => text.parse::<i64>().ok(),
+        claim => claim.as_i64(),
+    });
+    let whole = whole.and_then(|seconds| u64::try_from(seconds).ok());
     assert_eq!(grant.expire_at, whole.or(exp.map(|exp| exp as u64)));
     let superuser = claims.get("is_superuser").is_some_and(|claim| match claim {
         Value::Bool(flag) => *flag,

@@ -269,3 +269,15 @@ fn what_has_no_form_on_the_wire_is_refused_and_leaves_no_trace() {
     assert_eq!(auth.encode(Version::V311, &mut out), Err(error));
     assert_eq!(out, b"before");
 }
+
+#[test]
+fn a_connack_that_refuses_has_no_session() {
+    for (version, bytes) in [
+        (Version::V311, &[0x20, 2, 1, 2][..]),
+        (Version::V5, &[0x20, 3, 1, 0x85, 0]),
+    ] {
+        let (header, size) = FixedHeader::parse(bytes).unwrap().unwrap();
+        let decoded = Packet::decode(version, &header, &bytes[size..]);
+        assert!(decoded.is_err(), "{decoded:?}");
+    }
+}

@@ -7,7 +7,7 @@ use std::{
 
 use mio::{Interest, Token};
 
-use super::EventLoop;
+use super::{EventLoop, token_of};
 use crate::{
     connection::{Connection, Phase},
     shared::Inbound,
@@ -98,26 +98,25 @@ impl EventLoop {
     pub(super) fn adopt(&mut self, mut connection: Connection) -> Option<u32> {
         connection.generation = self.next_generation();
         connection.last_packet = self.now;
-        let slot = self.connections.vacant_key();
+        let generation = connection.generation;
+        let listener = connection.listener;
+        let Ok(slot) = u32::try_from(self.connections.vacant_key()) else {
+            self.forget_listener_slot(listener);
+            return None;
+        };
         // Interest in writing is added only when a socket takes no more: a fresh one would report at
         // once that it is writable, and cost a turn.
+        let token = token_of(slot, generation);
         let registry = self.poll.registry();
         if registry
-            .register(
-                connection.transport.socket(),
-                Token(slot),
-                Interest::READABLE,
-            )
+            .register(connection.transport.socket(), token, Interest::READABLE)
             .is_err()
         {
-            self.forget_listener_slot(connection.listener);
+            self.forget_listener_slot(listener);
             return None;
         }
-        let generation = connection.generation;
         let patience = self.patience_for_connect(&connection);
         self.connections.insert(connection);
-        #[allow(clippy::cast_possible_truncation, reason = "at most 2^32 descriptors")]
-        let slot = slot as u32;
         if let Some(patience) = patience {
             self.watch(self.now.saturating_add(patience), (slot, generation));
         }

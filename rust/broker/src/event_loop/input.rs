@@ -34,10 +34,7 @@ pub(crate) enum Flow {
 
 impl EventLoop {
     /// A socket has something to say.
-    pub(super) fn on_socket(&mut self, slot: usize, event: &Event) {
-        let Ok(slot) = u32::try_from(slot) else {
-            return;
-        };
+    pub(super) fn on_socket(&mut self, slot: u32, event: &Event) {
         if event.is_writable()
             && let Some(connection) = self.connections.get_mut(slot as usize)
             && connection.out.blocked

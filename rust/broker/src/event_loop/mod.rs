@@ -50,6 +50,16 @@ const FLUSH_SLICE: usize = 1024;
 /// Connections read again in one turn because their last read filled the buffer.
 const READ_SLICE: usize = 256;
 
+/// The token of a connection: its slot, and above it as much of its generation as fits below the
+/// listeners. An event that was on its way when its connection was closed names a generation that the
+/// slot no longer has.
+fn token_of(slot: u32, generation: u32) -> Token {
+    Token(((generation & GENERATION_MASK) as usize) << 32 | slot as usize)
+}
+
+/// Keeps tokens of connections below [`FIRST_LISTENER`].
+const GENERATION_MASK: u32 = 0x7FFF_FFFF;
+
 const WAKE: Token = Token(usize::MAX);
 /// Tokens from here up to [`WAKE`] are listeners, below are connection slots.
 const FIRST_LISTENER: usize = usize::MAX - 1024;
@@ -183,7 +193,11 @@ impl EventLoop {
                 match event.token() {
                     WAKE => self.empty_inbox(),
                     Token(n) if n >= FIRST_LISTENER => self.accept(n - FIRST_LISTENER),
-                    Token(slot) => self.guarded(slot, |this| this.on_socket(slot, event)),
+                    token => {
+                        if let Some(slot) = self.slot_of(token) {
+                            self.guarded(slot, |this| this.on_socket(slot, event));
+                        }
+                    }
                 }
             }
             self.replay_retained();
@@ -193,15 +207,21 @@ impl EventLoop {
         Ok(())
     }
 
+    /// The slot a token names, if it is still the same connection's.
+    #[allow(clippy::cast_possible_truncation, reason = "the halves of the token")]
+    fn slot_of(&self, token: Token) -> Option<u32> {
+        let slot = token.0 as u32;
+        let connection = self.connections.get(slot as usize)?;
+        (token_of(slot, connection.generation) == token).then_some(slot)
+    }
+
     /// Run what a connection's bytes set off. Should it panic, a bug of ours, that one connection is
     /// closed and the others go on.
-    fn guarded(&mut self, slot: usize, serve: impl FnOnce(&mut Self)) {
+    fn guarded(&mut self, slot: u32, serve: impl FnOnce(&mut Self)) {
         if panic::catch_unwind(AssertUnwindSafe(|| serve(self))).is_err() {
             self.metrics().panics.add(1);
             self.read_buffer.resize(READ_BUFFER_BYTES, 0);
-            if let Ok(slot) = u32::try_from(slot) {
-                self.close(slot, Close::PeerGone);
-            }
+            self.close(slot, Close::PeerGone);
         }
     }
 
@@ -212,10 +232,11 @@ impl EventLoop {
         };
         if !connection.watches_write {
             connection.watches_write = true;
+            let token = token_of(slot, connection.generation);
             let both = mio::Interest::READABLE | mio::Interest::WRITABLE;
             let registry = self.poll.registry();
             if registry
-                .reregister(connection.transport.socket(), Token(slot as usize), both)
+                .reregister(connection.transport.socket(), token, both)
                 .is_err()
             {
                 self.close(slot, Close::PeerGone);

@@ -82,6 +82,12 @@ impl<'a> ConnAck<'a> {
         })?;
         reader.finish(PacketType::ConnAck)?;
         let session_present = flags & 1 != 0 && version != Version::V31;
+        if session_present && reason.is_failure() {
+            // A refusal keeps no session [MQTT-3.2.2-6].
+            return Err(DecodeError::ReservedBits {
+                field: "connect acknowledge flags",
+            });
+        }
         Ok(Self {
             session_present,
             reason,
