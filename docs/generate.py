@@ -17,7 +17,7 @@ from typing import Annotated, Any
 from pydantic import AliasChoices, TypeAdapter, ValidationError
 from pydantic.fields import FieldInfo
 
-from vallum.config import not_yet, roots
+from vallum.config import checks, not_yet, roots
 from vallum.config.models import (
     AuthenticationSettings,
     Authorization,
@@ -38,7 +38,7 @@ from vallum.config.models.authentication import UNAVAILABLE as AUTHENTICATORS
 from vallum.config.models.authorization import UNAVAILABLE as SOURCES
 from vallum.config.models.authorization import TopicTemplateAllow
 from vallum.config.models.broker import SharedGroup
-from vallum.config.models.listeners import TcpOptions
+from vallum.config.models.listeners import TcpOptions, WebSocket
 from vallum.config.models.log import LogHandler, Throttling
 from vallum.config.models.retainer import RetainerBackend
 
@@ -85,6 +85,12 @@ TABLES = (
         "No listener named at all: `tcp:default` on 127.0.0.1:1883.",
     ),
     Table("listeners.tcp.NAME.tcp_options", "listeners.*.*.tcp_options", TcpOptions),
+    Table(
+        "listeners.ws.NAME.websocket",
+        "listeners.ws.*.websocket",
+        WebSocket,
+        "The options of a TCP listener, and these. `default` binds to port 8083.",
+    ),
     Table("mqtt", "mqtt", Mqtt),
     Table(
         "mqtt.client_attrs_init[]",
@@ -314,7 +320,7 @@ def _not_available() -> Iterator[str]:
     yield "| key | unless it is |\n|---|---|"
     rows = [f"| `{path}` | its default |" for path in not_yet.REFUSED]
     rows += [f"| `{path}` | {_harmless(value)} |" for path, value in roots.REFUSED.items()]
-    kinds = [kind for kind in Listeners.model_fields if kind != "tcp"]
+    kinds = [kind for kind in Listeners.model_fields if kind not in checks.LISTENER_TYPES]
     rows += [f"| `listeners.{kind}.NAME` | `enable = false` |" for kind in kinds]
     rows.append("| `zones.NAME` | absent |")
     yield "\n".join(rows) + "\n"

@@ -10,7 +10,8 @@ from typing import Any
 import pytest
 
 from vallum.config import broker_document, load, policy_document
-from vallum.config.models import Listener, Listeners, Mqtt, Retainer, TcpListener
+from vallum.config.models import Listener, Listeners, Mqtt, Retainer, TcpListener, WsListener
+from vallum.config.models.listeners import WebSocket
 from vallum.config.not_yet import NOT_YET, REFUSED
 from vallum.config.translate import keys_of
 
@@ -89,6 +90,9 @@ def test_broker_values(broker: dict[str, Any]) -> None:
             "max_connections": None,
             "zone": "default",
             "backlog": 1024,
+            "access_rules": ["allow all"],
+            "proxy_protocol": None,
+            "websocket": None,
         },
         {
             "id": "tcp:b",
@@ -96,12 +100,60 @@ def test_broker_values(broker: dict[str, Any]) -> None:
             "max_connections": None,
             "zone": "z",
             "backlog": 1024,
+            "access_rules": ["allow all"],
+            "proxy_protocol": None,
+            "websocket": None,
         },
     ]
     mqtt = broker["mqtt"]
     assert (mqtt["idle_timeout_ms"], mqtt["session_expiry_interval"]) == (15_000, 7200)
     assert (mqtt["max_session_expiry_interval"], mqtt["max_awaiting_rel"]) == (2, 65535)
     assert (mqtt["max_mqueue_len"], mqtt["message_expiry_interval"]) == (0, None)
+
+
+WEB = load(
+    text="""
+    listeners.tcp.default.enable = false
+    listeners.ws.default { websocket { max_frame_size = 1MB, check_origin_enable = true } }
+    """,
+    env={},
+)
+
+
+def test_websocket() -> None:
+    [listener] = broker_document(WEB)["listeners"]
+    assert (listener["id"], listener["bind"]) == ("ws:default", "127.0.0.1:8083")
+    assert set(listener) == members(BROKER, "ListenerConfig")
+    websocket = listener["websocket"]
+    assert set(websocket) == members(BROKER, "WebSocketConfig")
+    assert set(websocket["origins"]) == members(BROKER, "OriginConfig")
+    assert websocket["path"] == "/mqtt"
+    assert websocket["max_frame_size"] == 1024 * 1024
+    assert websocket["subprotocols"] == ["mqtt", "mqtt-v3", "mqtt-v3.1.1", "mqtt-v5"]
+
+
+LEGACY = {"EMQX_SECURITY_PROFILE": "legacy"}
+
+
+@pytest.mark.parametrize(
+    ("env", "text", "trusted"),
+    [
+        ({}, "", ["127.0.0.0/8", "::1/128"]),
+        (LEGACY, "", ["0.0.0.0/0", "::/0"]),
+        ({}, 'proxy_protocol_trusted = "10.1.2.3/255.255.0.0, ::1"', ["10.1.0.0/16", "::1/128"]),
+        ({}, "proxy_protocol_trusted = []", []),
+    ],
+)
+def test_proxies(env: dict[str, str], text: str, trusted: list[str]) -> None:
+    config = load(text=f"listeners.tcp.default {{ proxy_protocol = true, {text} }}", env=env)
+    [listener] = broker_document(config)["listeners"]
+    assert listener["proxy_protocol"] == {"timeout_ms": 3000, "trusted": trusted}
+
+
+def test_access_rules() -> None:
+    text = 'listeners.tcp.default.access_rules = ["deny 10.1.2.3/255.0.0.0, allow ::1", "deny all"]'
+    [listener] = broker_document(load(text=text, env={}))["listeners"]
+    assert listener["access_rules"] == ["deny 10.0.0.0/8", "allow ::1/128", "deny all"]
 
 
 def test_policy_values(policy: dict[str, Any]) -> None:
@@ -130,7 +182,22 @@ def test_no_listener_named() -> None:
 # -- nothing is ignored in silence ------------------------------------------------------------
 
 POLICY_KEYS = {"use_username_as_clientid", "client_attrs_init", "clientid_override"}
-LISTENER_KEYS = {"enable", "enabled", "bind", "enable_authn", "authentication"}
+LISTENER_KEYS = {
+    "enable",
+    "enabled",
+    "bind",
+    "enable_authn",
+    "authentication",
+    "proxy_protocol_timeout",
+    "proxy_protocol_trusted",
+}
+WEBSOCKET_KEYS = {
+    "mqtt_path",
+    "supported_subprotocols",
+    "check_origin_enable",
+    "allow_origin_absence",
+    "check_origins",
+}
 
 
 def idle(prefix: str) -> set[str]:
@@ -145,7 +212,11 @@ def carried(document: dict[str, Any]) -> set[str]:
 def test_every_option_has_an_effect_or_is_listed(broker: dict[str, Any]) -> None:
     mqtt = keys_of(Mqtt)
     assert mqtt - carried(broker["mqtt"]) - POLICY_KEYS == idle("mqtt.")
-    listener = keys_of(TcpListener) - carried(broker["listeners"][0]) - LISTENER_KEYS
+    plain, web = broker["listeners"][0], broker_document(WEB)["listeners"][0]
+    listener = keys_of(TcpListener) - carried(plain) - LISTENER_KEYS
+    assert keys_of(WsListener) - carried(web) - LISTENER_KEYS <= idle("listeners.*.*.")
+    websocket = keys_of(WebSocket) - carried(web["websocket"]) - WEBSOCKET_KEYS
+    assert websocket == idle("listeners.ws.*.websocket.")
     assert listener == idle("listeners.*.*.")
     retainer = keys_of(Retainer) - carried(broker["retainer"]) - {"deliver_rate"}
     assert retainer == idle("retainer.")
@@ -153,8 +224,8 @@ def test_every_option_has_an_effect_or_is_listed(broker: dict[str, Any]) -> None
 
 @pytest.mark.parametrize("path", [*NOT_YET, *REFUSED])
 def test_listed_options_exist(path: str) -> None:
-    steps = path.replace("*.*", "tcp.default").split(".")
-    known: Any = load(text="listeners.tcp.default {}", env={})
+    steps = path.replace("*.*", "tcp.default").replace("ws.*", "ws.default").split(".")
+    known: Any = load(text="listeners { tcp.default {}, ws.default {} }", env={})
     for step in steps:
         known = known[step] if isinstance(known, dict) else getattr(known, step)
 

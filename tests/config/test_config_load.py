@@ -222,7 +222,7 @@ def test_authentication_faults(value: str, expected: str) -> None:
             "listeners.tcp.b.bind: 127.0.0.1:99 is taken by tcp:a",
         ),
         ('listeners.tcp.default.mountpoint = "x/"', "not available in this version"),
-        ('listeners.tcp.default.access_rules = ["deny all"]', "not available in this version"),
+        ('listeners.tcp.default.proxy_protocol_trusted = "10.0.0.0/33"', "not an address or CIDR"),
         ("authorization.include_mountpoint = true", "not available in this version"),
         ("flapping_detect.enable = true", "not available in this version"),
         ("zones.z.mqtt.max_inflight = 1", "not available in this version"),

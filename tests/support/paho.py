@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from typing import Any
+from typing import Any, Literal
 
 import paho.mqtt.client as mqtt
 from paho.mqtt.enums import CallbackAPIVersion, MQTTProtocolVersion
@@ -18,6 +18,7 @@ from support import deadline
 V31 = MQTTProtocolVersion.MQTTv31
 V311 = MQTTProtocolVersion.MQTTv311
 V5 = MQTTProtocolVersion.MQTTv5
+Transport = Literal["tcp", "websockets"]
 VERSIONS = [V31, V311, V5]
 
 
@@ -32,7 +33,9 @@ def properties(packet_type: int, **values: Any) -> Properties:
 class PahoClient:
     """What happened to the client, as awaitable queues."""
 
-    def __init__(self, client_id: str, version: MQTTProtocolVersion) -> None:
+    def __init__(
+        self, client_id: str, version: MQTTProtocolVersion, transport: Transport = "tcp"
+    ) -> None:
         self.version = version
         self.messages: asyncio.Queue[mqtt.MQTTMessage] = asyncio.Queue()
         self._events: dict[str, asyncio.Queue[Any]] = {}
@@ -43,6 +46,7 @@ class PahoClient:
             client_id,
             clean_session=clean,
             protocol=version,
+            transport=transport,
             reconnect_on_failure=False,
         )
         self.mqtt.on_connect = lambda *args: self._note("connect", args[3])
@@ -102,14 +106,16 @@ async def paho_client(
     client_id: str,
     version: MQTTProtocolVersion = V5,
     *,
+    transport: Transport = "tcp",
     username: str | None = None,
     password: str | None = None,
 ) -> AsyncIterator[PahoClient]:
     """A client that is not connected yet; disconnected at the end."""
-    client = PahoClient(client_id, version)
+    client = PahoClient(client_id, version, transport)
     client.mqtt.username_pw_set(username or "", password) if password is not None else None
     try:
         yield client
     finally:
         client.mqtt.disconnect()
         await asyncio.to_thread(client.mqtt.loop_stop)
+        client.mqtt._reset_sockets(sockpair_only=True)  # paho leaves them to its finalizer

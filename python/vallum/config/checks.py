@@ -24,6 +24,9 @@ from vallum.config.paths import Step
 Found = tuple[tuple[Step, ...], str]
 """A path and what is wrong there."""
 
+LISTENER_TYPES = ("tcp", "ws")
+"""Those this version has."""
+
 _PLACEHOLDER = re.compile(r"\$\{(\$|[^}]*)\}")
 _CLAIM_VARIABLES = ("clientid", "username")
 
@@ -101,7 +104,7 @@ def listener_faults(listeners: Listeners, context: Context) -> Iterator[Found]:
             yield at, "not a name: letters, digits, '-' and '_', beginning with letter or digit"
         if not listener.enable:
             continue
-        if kind != "tcp":
+        if kind not in LISTENER_TYPES:
             yield at, f"{kind} listeners are not available in this version; set enable = false"
             continue
         bind = bind_of(kind, name, listener)

@@ -6,7 +6,10 @@ and held against those files by a test. Units: `_ms` milliseconds, other times s
 sizes bytes; null is "no bound" or "none".
 
 broker:    version, loops, listeners[], mqtt, retainer, broker
-listeners: id, bind, max_connections, zone, backlog
+listeners: id, bind, max_connections, zone, backlog, access_rules[],
+           proxy_protocol{timeout_ms, trusted[]} (null: off),
+           websocket{path, max_frame_size, fail_if_no_subprotocol, subprotocols[],
+           origins{allow_absence, allowed[]} (null: not looked at)} (null: plain TCP)
 mqtt:      idle_timeout_ms, max_packet_size, max_clientid_len, max_topic_levels, max_topic_alias,
            max_qos_allowed, retain_available, wildcard_subscription, shared_subscription,
            exclusive_subscription, shared_subscription_strategy,
@@ -33,6 +36,7 @@ key:       kind = hmac, secret_base64 | kind = public_key, pem | kind = jwks, en
 from __future__ import annotations
 
 import base64
+import ipaddress
 from collections.abc import Mapping
 from datetime import timedelta
 from typing import Any
@@ -49,7 +53,9 @@ from vallum.config.models import (
     JwtHmac,
     JwtJwks,
     JwtPublicKey,
+    Listener,
     Profile,
+    WsListener,
     authenticator_id,
     bind_of,
 )
@@ -61,6 +67,8 @@ VERSION = 1
 MAX_OUTBOX_BYTES = 1024 * 1024
 """Bytes that may wait for one slow connection (the reference's `high_watermark`); deliveries beyond
 that are queued or dropped."""
+_LOOPBACK = ("127.0.0.0/8", "::1")
+_EVERYBODY = ("0.0.0.0/0", "::/0")
 _U32_MAX = 2**32 - 1
 _U16_MAX = 2**16 - 1
 _MAX_BACKLOG = 2**31 - 1
@@ -193,6 +201,9 @@ def broker_document(config: Config, *, loops: int = 0) -> dict[str, Any]:
                 "max_connections": listener.max_connections,
                 "zone": listener.zone,
                 "backlog": min(listener.tcp_options.backlog, _MAX_BACKLOG),
+                "access_rules": [_access_rule(rule) for rule in listener.access_rules],
+                "proxy_protocol": _proxy_protocol(listener, config.profile),
+                "websocket": _websocket(listener),
             }
             for kind, name, listener in config.enabled_listeners()
             if (bind := bind_of(kind, name, listener)) is not None
@@ -243,6 +254,46 @@ def broker_document(config: Config, *, loops: int = 0) -> dict[str, Any]:
                 for name, group in config.broker.shared_subscription_group.items()
             },
         },
+    }
+
+
+def _access_rule(rule: str) -> str:
+    verb, who = rule.split(" ")
+    return rule if who == "all" else f"{verb} {_network(who)}"
+
+
+def _network(text: str) -> str:
+    """A block as Rust reads it: with a prefix length, whatever way it was written."""
+    return str(ipaddress.ip_network(text, strict=False))
+
+
+def _proxy_protocol(listener: Listener, profile: Profile) -> dict[str, Any] | None:
+    if not listener.proxy_protocol:
+        return None
+    trusted = listener.proxy_protocol_trusted
+    if trusted is None:
+        trusted = _LOOPBACK if profile == "hardened" else _EVERYBODY
+    return {
+        "timeout_ms": _ms(listener.proxy_protocol_timeout),
+        "trusted": [_network(block) for block in trusted],
+    }
+
+
+def _websocket(listener: Listener) -> dict[str, Any] | None:
+    if not isinstance(listener, WsListener):
+        return None
+    options = listener.websocket
+    return {
+        "path": options.mqtt_path,
+        "max_frame_size": options.max_frame_size,
+        "fail_if_no_subprotocol": options.fail_if_no_subprotocol,
+        "subprotocols": [*options.supported_subprotocols],
+        "origins": {
+            "allow_absence": options.allow_origin_absence,
+            "allowed": [*options.check_origins],
+        }
+        if options.check_origin_enable
+        else None,
     }
 
 

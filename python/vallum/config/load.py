@@ -26,6 +26,7 @@ from vallum.config.models import (
     BrokerRoot,
     Context,
     Dashboard,
+    Listener,
     Listeners,
     Log,
     Mqtt,
@@ -80,7 +81,7 @@ class Config:
             for path, problem in found
         )
 
-    def enabled_listeners(self) -> list[tuple[str, str, TcpListener]]:
+    def enabled_listeners(self) -> list[tuple[str, str, Listener]]:
         """The listeners that start, as (type, name, listener).
 
         If the configuration names none at all it is `tcp:default` on 127.0.0.1:1883.
@@ -91,7 +92,7 @@ class Config:
         return [
             (kind, name, listener)
             for kind, name, listener in named
-            if listener.enable and isinstance(listener, TcpListener)
+            if listener.enable and kind in checks.LISTENER_TYPES
         ]
 
 

@@ -18,6 +18,7 @@ from vallum.config.models import Section
 from vallum.config.paths import Step, dotted, find, locate
 
 _LIMITS = "rate limits are not enforced yet"
+_FORWARDED = "HTTP headers are believed from nobody: use proxy_protocol"
 _IDLE = "it means nothing to this broker"
 _CACHE = "verdicts and answers are not cached: every decision is made afresh"
 
@@ -40,7 +41,6 @@ NOT_YET: dict[str, str] = {
     "listeners.*.*.messages_burst": _LIMITS,
     "listeners.*.*.messages_rate": _LIMITS,
     "listeners.*.*.parse_unit": _IDLE,
-    "listeners.*.*.proxy_protocol_timeout": "the PROXY protocol is not read yet",
     "listeners.*.*.subscribes_burst": _LIMITS,
     "listeners.*.*.subscribes_rate": _LIMITS,
     "listeners.*.*.tcp_backend": _IDLE,
@@ -55,6 +55,13 @@ NOT_YET: dict[str, str] = {
     "listeners.*.*.tcp_options.send_timeout": "a slow reader never blocks a writer here",
     "listeners.*.*.tcp_options.send_timeout_close": "a slow reader never blocks a writer here",
     "listeners.*.*.tcp_options.sndbuf": "the system chooses",
+    "listeners.ws.*.websocket.compress": "frames are never compressed",
+    "listeners.ws.*.websocket.deflate_opts": "frames are never compressed",
+    "listeners.ws.*.websocket.idle_timeout": "MQTT's own Keep Alive is what counts",
+    "listeners.ws.*.websocket.mqtt_piggyback": "a frame may always hold several packets",
+    "listeners.ws.*.websocket.proxy_address_header": _FORWARDED,
+    "listeners.ws.*.websocket.proxy_port_header": _FORWARDED,
+    "listeners.ws.*.websocket.validate_utf8": "text frames are always refused",
     "log.audit": "there is no audit log yet",
     "log.console.payload_encode": "payloads are never logged",
     "log.console.time_offset": "times are in UTC",
@@ -80,9 +87,7 @@ NOT_YET: dict[str, str] = {
 
 REFUSED: dict[str, str] = {
     "authorization.include_mountpoint": "mountpoints are",
-    "listeners.*.*.access_rules": "access rules are",
     "listeners.*.*.mountpoint": "mountpoints are",
-    "listeners.*.*.proxy_protocol": "the PROXY protocol is",
     "mqtt.namespace_as_mountpoint": "mountpoints are",
 }
 """Path to what is not available; any value but the default is a fault."""

@@ -1,9 +1,9 @@
 """The timers of sessions: credential expiry, session expiry, delayed wills.
 
-The data plane says when a session comes and goes; here it is decided what is due when. A timer names
-what it was armed for (an expiry, an offline time), and the data plane ignores one that comes too
-late, so a timer is never cancelled: what is void is skipped when its time comes, and swept out when
-it makes up most of the heap.
+The data plane says when a session comes and goes; here it is decided what is due when. A timer
+names what it was armed for (an expiry, an offline time), and the data plane ignores one that comes
+too late, so a timer is never cancelled: what is void is skipped when its time comes, and swept out
+when it makes up most of the heap.
 """
 
 from __future__ import annotations

@@ -14,7 +14,10 @@ use crate::{
     config::BrokerConfig,
     event::Event,
     event_loop::EventLoop,
-    listener::tcp,
+    listener::{
+        access::{AccessRules, TrustedProxies},
+        tcp,
+    },
     session::SessionRef,
     shared::{Inbound, ListenerInfo, Shared},
 };
@@ -37,6 +40,13 @@ pub enum BrokerError {
         /// What the system said.
         error: io::Error,
     },
+    /// An option of a listener cannot be used.
+    Option {
+        /// `type:name`.
+        id: String,
+        /// What is wrong with which.
+        problem: String,
+    },
     /// The system refused a thread or a descriptor.
     System(io::Error),
 }
@@ -52,6 +62,7 @@ impl std::fmt::Display for BrokerError {
             Self::Listen { id, address, error } => {
                 write!(f, "listener {id} cannot listen on {address}: {error}")
             }
+            Self::Option { id, problem } => write!(f, "listener {id}: {problem}"),
             Self::System(error) => error.fmt(f),
         }
     }
@@ -91,6 +102,17 @@ impl Broker {
                 address: listener.bind,
                 error,
             };
+            let unusable = |problem| BrokerError::Option {
+                id: listener.id.clone(),
+                problem,
+            };
+            let access = AccessRules::compile(&listener.access_rules).map_err(unusable)?;
+            let proxies = listener
+                .proxy_protocol
+                .as_ref()
+                .map(TrustedProxies::compile)
+                .transpose()
+                .map_err(unusable)?;
             let socket = tcp::listen(listener.bind, listener.backlog).map_err(failed)?;
             infos.push(ListenerInfo {
                 id: listener.id.as_str().into(),
@@ -98,6 +120,9 @@ impl Broker {
                 address: socket.local_addr().map_err(failed)?,
                 max_connections: listener.max_connections.unwrap_or(usize::MAX),
                 connections: AtomicUsize::new(0),
+                access,
+                proxies,
+                websocket: listener.websocket.clone().map(Arc::new),
             });
             sockets.push(socket);
         }

@@ -58,6 +58,48 @@ pub struct ListenerConfig {
     pub zone: String,
     /// Length of the accept queue asked of the system.
     pub backlog: i32,
+    /// Who may connect, `allow|deny all|ADDRESS|CIDR` each: the first that fits decides.
+    pub access_rules: Vec<String>,
+    /// The PROXY protocol; `None`: no header is read, and none is believed.
+    pub proxy_protocol: Option<ProxyConfig>,
+    /// MQTT comes in a WebSocket; `None`: right on the socket.
+    pub websocket: Option<WebSocketConfig>,
+}
+
+/// The PROXY protocol of a listener: a header is due on every connection.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ProxyConfig {
+    /// Milliseconds from accept to the complete header.
+    pub timeout_ms: u64,
+    /// Addresses and blocks of the proxies. Nobody else may connect.
+    pub trusted: Vec<String>,
+}
+
+/// The `websocket` object of a listener.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct WebSocketConfig {
+    /// Path of the request.
+    pub path: String,
+    /// Largest message in bytes, all its frames together; `None` is no limit.
+    pub max_frame_size: Option<u64>,
+    /// Whether a client must offer a subprotocol we know.
+    pub fail_if_no_subprotocol: bool,
+    /// Subprotocols we know.
+    pub subprotocols: Vec<String>,
+    /// Which pages may connect; `None`: all.
+    pub origins: Option<OriginConfig>,
+}
+
+/// The Origin check of a listener.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct OriginConfig {
+    /// Whether a request may come without one.
+    pub allow_absence: bool,
+    /// Origins that may connect.
+    pub allowed: Vec<String>,
 }
 
 /// The `mqtt` root, as far as the data plane acts on it (`spec/management.md` section 3.1).

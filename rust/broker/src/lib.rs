@@ -5,7 +5,8 @@
 //! - `event_loop`: one thread's turn.           - [`connection`]: one file a packet.
 //! - [`session`]: what outlives a connection.   - [`router`], [`retained`]: who gets a message.
 //! - `delayed`: `$delayed/` publishes until they are due.
-//! - [`listener`]: where connections come from. - [`metrics`]: what is counted.
+//! - [`listener`]: where connections come from. - [`transport`]: from sockets to MQTT bytes and back.
+//! - [`metrics`]: what is counted.
 
 #![forbid(unsafe_code)]
 
@@ -25,5 +26,6 @@ pub mod retained;
 pub mod router;
 pub mod session;
 mod shared;
+pub mod transport;
 
 pub use broker::{Broker, BrokerError};

@@ -26,6 +26,10 @@ counters! {
     connections_accepted => "connections.accepted",
     /// Connections closed because a limit was reached.
     connections_refused => "connections.refused",
+    /// Connections closed because of their address: an access rule, or no trusted proxy.
+    access_denied => "connections.access_denied",
+    /// Connections closed because their PROXY protocol header was missing or malformed.
+    proxy_refused => "connections.proxy_header_refused",
     /// Times accepting failed because descriptors ran out.
     accept_failed => "connections.accept_failed",
     /// CONNECT packets that were answered with success.

@@ -16,10 +16,11 @@ use vallum_policy::pipeline::Pipeline;
 use crate::{
     clock::Clock,
     command::Command,
-    config::BrokerConfig,
+    config::{BrokerConfig, WebSocketConfig},
     connection::Connection,
     delayed::DelayedBudget,
     event::EventQueue,
+    listener::access::{AccessRules, TrustedProxies},
     message::Message,
     metrics::Metrics,
     refusal_throttle::RefusalThrottle,
@@ -41,6 +42,12 @@ pub(crate) struct ListenerInfo {
     pub(crate) max_connections: usize,
     /// Connections now.
     pub(crate) connections: AtomicUsize,
+    /// Who may connect.
+    pub(crate) access: AccessRules,
+    /// The proxies in front of it, if a PROXY protocol header is due.
+    pub(crate) proxies: Option<TrustedProxies>,
+    /// MQTT comes in a WebSocket.
+    pub(crate) websocket: Option<Arc<WebSocketConfig>>,
 }
 
 /// Something for another loop to do.

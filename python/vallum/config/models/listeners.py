@@ -29,6 +29,7 @@ from vallum.config.models.types import (
     RateLimit,
     Text,
     Timeout,
+    comma_list,
 )
 
 DEFAULT_PORTS = {"tcp": 1883, "ssl": 8883, "ws": 8083, "wss": 8084}
@@ -66,6 +67,16 @@ def _is_access_rule(rule: str) -> bool:
     except ValueError:
         return False
     return True
+
+
+def _proxies(value: Any) -> Any:
+    blocks = comma_list(value)
+    for block in blocks:
+        try:
+            ipaddress.ip_network(block, strict=False)
+        except ValueError:
+            raise problem(f"not an address or CIDR block: {block[:50]!r}") from None
+    return blocks
 
 
 def _keepalive(value: Any) -> Any:
@@ -190,6 +201,10 @@ class Listener(Section):
     """Whether a PROXY protocol header comes first."""
     proxy_protocol_timeout: Timeout = timedelta(seconds=3)
     """How long it may take."""
+    proxy_protocol_trusted: Annotated[tuple[str, ...] | None, BeforeValidator(_proxies)] = None
+    """Proxies, as addresses and CIDR blocks: with `proxy_protocol`, nobody else may connect. None:
+    loopback in the hardened profile, everybody in legacy. `access_rules` then judge the address the
+    proxy announces."""
     allow_log_packet_data_from: CommaList = ()
     """Peers whose packets may be logged."""
     max_conn_rate: RateLimit = None

@@ -106,9 +106,12 @@ impl EventLoop {
             }
         }
         if !connection.out.is_empty() && !connection.out.blocked {
-            let (_, bytes) = connection.out.flush(&mut connection.stream, &mut self.pool);
+            let (_, bytes) = connection
+                .out
+                .flush(&mut connection.transport, &mut self.pool);
             self.metrics().bytes_sent.add(bytes as u64);
         }
+        connection.transport.finish();
         self.forget_listener_slot(connection.listener);
         if connection.tail.capacity() > 0 {
             self.pool.give(std::mem::take(&mut connection.tail));

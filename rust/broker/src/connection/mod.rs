@@ -12,17 +12,21 @@ pub(crate) mod subscribe;
 
 use std::{collections::HashMap, net::SocketAddr};
 
-use mio::net::TcpStream;
 use vallum_mqtt::packet::{FixedHeader, PINGRESP, PacketType, ReasonCode, Version};
 
 pub use connect::Parked;
 pub use outbox::{BufferPool, Flushed, Outbox};
 
-use crate::event_loop::{EventLoop, Flow};
+use crate::{
+    event_loop::{EventLoop, Flow},
+    transport::Transport,
+};
 
 /// How far a connection has come.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Phase {
+    /// Its PROXY protocol header is still due; nothing else has been read.
+    AwaitProxyHeader,
     /// Its CONNECT is still due.
     AwaitConnect,
     /// Its CONNECT waits for a verdict from outside the loop; nothing is read meanwhile.
@@ -43,8 +47,8 @@ pub struct V5State {
 /// A connection.
 #[derive(Debug)]
 pub struct Connection {
-    /// The socket.
-    pub stream: TcpStream,
+    /// The socket and what it is wrapped in.
+    pub transport: Transport,
     /// Address and port of the peer.
     pub peer: SocketAddr,
     /// Tells users of the same slot apart.
@@ -79,21 +83,26 @@ pub struct Connection {
     pub v5: Option<Box<V5State>>,
 }
 
+/// An idle connection is this and a socket: its size is what a hundred thousand of them cost. (A debug
+/// build of mio keeps more with a socket.)
+#[cfg(not(debug_assertions))]
+const _: () = assert!(size_of::<Connection>() <= 160);
+
 impl Connection {
-    /// A fresh connection.
+    /// A fresh connection; the loop that adopts it gives it its generation.
     pub fn new(
-        stream: TcpStream,
+        transport: Transport,
         peer: SocketAddr,
         listener: u16,
-        generation: u32,
+        phase: Phase,
         now: u32,
     ) -> Self {
         Self {
-            stream,
+            transport,
             peer,
-            generation,
+            generation: 0,
             listener,
-            phase: Phase::AwaitConnect,
+            phase,
             version: Version::V311,
             dirty: false,
             readable: false,
@@ -120,7 +129,7 @@ impl EventLoop {
         connection.last_packet = now;
         let session = match connection.phase {
             Phase::Online(session) => session,
-            Phase::AwaitVerdict => return Flow::Park,
+            Phase::AwaitVerdict | Phase::AwaitProxyHeader => return Flow::Park,
             Phase::AwaitConnect if header.packet_type == PacketType::Connect => {
                 return self.on_connect(slot, header, body);
             }

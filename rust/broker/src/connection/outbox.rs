@@ -41,7 +41,8 @@ pub enum Flushed {
 #[derive(Debug, Default)]
 pub struct Outbox {
     buffer: Vec<u8>,
-    sent: usize,
+    /// Bytes of `buffer` that are out; limits on packets and on what waits keep it far below 4 GiB.
+    sent: u32,
     /// The last write was short: the next attempt waits until the socket says it is writable.
     pub blocked: bool,
 }
@@ -49,7 +50,7 @@ pub struct Outbox {
 impl Outbox {
     /// Bytes that wait.
     pub fn len(&self) -> usize {
-        self.buffer.len() - self.sent
+        self.buffer.len() - self.sent as usize
     }
 
     /// Whether nothing waits.
@@ -68,18 +69,22 @@ impl Outbox {
     /// Write as much as the socket takes; gives the bytes written.
     pub fn flush(&mut self, mut stream: impl Write, pool: &mut BufferPool) -> (Flushed, usize) {
         let mut written = 0;
-        while let Some(rest) = self.buffer.get(self.sent..).filter(|rest| !rest.is_empty()) {
+        while let Some(rest) = self
+            .buffer
+            .get(self.sent as usize..)
+            .filter(|rest| !rest.is_empty())
+        {
             match stream.write(rest) {
                 Ok(0) => return (Flushed::Gone, written),
                 Ok(n) if n < rest.len() => {
                     // A short write means the socket buffer is full: asking again would be a call for nothing.
-                    self.sent += n;
+                    self.advance(n);
                     self.blocked = true;
                     self.compact();
                     return (Flushed::Blocked, written + n);
                 }
                 Ok(n) => {
-                    self.sent += n;
+                    self.advance(n);
                     written += n;
                 }
                 Err(e) if e.kind() == io::ErrorKind::WouldBlock => {
@@ -93,15 +98,27 @@ impl Outbox {
         }
         self.sent = 0;
         self.blocked = false;
-        pool.give(std::mem::take(&mut self.buffer));
+        if self.buffer.capacity() > 0 {
+            pool.give(std::mem::take(&mut self.buffer));
+        }
         (Flushed::All, written)
     }
 
     /// Forget what is sent once it is the larger part, so that memory follows what waits.
     fn compact(&mut self) {
-        if self.sent > self.buffer.len() / 2 {
-            self.buffer.drain(..self.sent);
+        let sent = self.sent as usize;
+        if sent > self.buffer.len() / 2 {
+            self.buffer.drain(..sent);
             self.sent = 0;
         }
+    }
+
+    /// `n` more bytes are out.
+    fn advance(&mut self, n: usize) {
+        let sent = self.sent as usize + n;
+        self.sent = u32::try_from(sent).unwrap_or_else(|_| {
+            self.buffer.drain(..sent);
+            0
+        });
     }
 }

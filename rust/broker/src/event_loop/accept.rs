@@ -1,11 +1,18 @@
 //! New connections.
 
-use std::{io, mem, sync::atomic::Ordering};
+use std::{
+    io, mem,
+    sync::{Arc, atomic::Ordering},
+};
 
 use mio::{Interest, Token};
 
 use super::{EventLoop, token_of};
-use crate::{connection::Connection, shared::Inbound};
+use crate::{
+    connection::{Connection, Phase},
+    shared::Inbound,
+    transport::{Transport, websocket::WebSocket},
+};
 
 /// Connections accepted in one go before other sockets get their turn.
 const ACCEPT_SLICE: usize = 256;
@@ -32,13 +39,34 @@ impl EventLoop {
             let Some(info) = self.shared.listeners.get(usize::from(info_index)) else {
                 return;
             };
+            // Before anything is read: behind proxies the socket's peer must be one of them, and the
+            // rules judge the address its header announces.
+            let admitted = match &info.proxies {
+                Some(proxies) => proxies.contain(peer.ip()),
+                None => info.access.admit(peer.ip()),
+            };
+            if !admitted {
+                self.refuse_address(info_index, peer);
+                continue;
+            }
             if info.connections.fetch_add(1, Ordering::Relaxed) >= info.max_connections {
                 info.connections.fetch_sub(1, Ordering::Relaxed);
                 self.metrics().connections_refused.add(1);
                 continue;
             }
             self.metrics().connections_accepted.add(1);
-            let connection = Connection::new(stream, peer, info_index, 0, self.now);
+            let phase = if info.proxies.is_some() {
+                Phase::AwaitProxyHeader
+            } else {
+                Phase::AwaitConnect
+            };
+            let transport = match &info.websocket {
+                Some(config) => {
+                    Transport::WebSocket(Box::new(WebSocket::new(stream, Arc::clone(config))))
+                }
+                None => Transport::Tcp(stream),
+            };
+            let connection = Connection::new(transport, peer, info_index, phase, self.now);
             let target = self.next_loop % self.outbound.len();
             self.next_loop = target + 1;
             if target == usize::from(self.index) {
@@ -72,8 +100,7 @@ impl EventLoop {
         connection.last_packet = self.now;
         let generation = connection.generation;
         let listener = connection.listener;
-        let entry = self.connections.vacant_entry();
-        let Ok(slot) = u32::try_from(entry.key()) else {
+        let Ok(slot) = u32::try_from(self.connections.vacant_key()) else {
             self.forget_listener_slot(listener);
             return None;
         };
@@ -82,18 +109,16 @@ impl EventLoop {
         let token = token_of(slot, generation);
         let registry = self.poll.registry();
         if registry
-            .register(&mut connection.stream, token, Interest::READABLE)
+            .register(connection.transport.socket(), token, Interest::READABLE)
             .is_err()
         {
             self.forget_listener_slot(listener);
             return None;
         }
-        entry.insert(connection);
-        if let Some(idle_timeout) = self.shared.config.mqtt.idle_timeout_ms {
-            self.watch(
-                self.now.saturating_add(seconds_up(idle_timeout)),
-                (slot, generation),
-            );
+        let patience = self.patience_for_connect(&connection);
+        self.connections.insert(connection);
+        if let Some(patience) = patience {
+            self.watch(self.now.saturating_add(patience), (slot, generation));
         }
         Some(slot)
     }

@@ -52,13 +52,15 @@ impl EventLoop {
         if self
             .poll
             .registry()
-            .deregister(&mut connection.stream)
+            .deregister(connection.transport.socket())
             .is_err()
         {
             self.forget_listener_slot(connection.listener);
             return;
         }
         connection.dirty = false;
+        connection.out.blocked = false;
+        connection.watches_write = false;
         connection.readable = false;
         if let Some(batch) = self.outbound.get_mut(usize::from(loop_index)) {
             batch.push(Inbound::HandOver(Box::new((connection, accepted))));

@@ -4,10 +4,7 @@
 //! handled in place, without a copy. Only the beginning of an incomplete packet is kept with the
 //! connection, as it arrives: never memory for a length that was merely announced.
 
-use std::{
-    io::{self, Read},
-    mem,
-};
+use std::{io, mem};
 
 use mio::event::Event;
 use vallum_mqtt::packet::{FixedHeader, ReasonCode};
@@ -16,6 +13,7 @@ use super::{EventLoop, READ_SLICE};
 use crate::{
     connection::{Phase, disconnect::Close},
     session::attach::Accepted,
+    transport::Transport,
 };
 
 /// Largest CONNECT, in bytes: all a client gets before it is known. Room for identifier, user name,
@@ -79,7 +77,9 @@ impl EventLoop {
         let Some(connection) = self.connections.get_mut(slot as usize) else {
             return;
         };
-        if connection.phase == Phase::AwaitVerdict {
+        let phase = connection.phase;
+        let plain = matches!(connection.transport, Transport::Tcp(_));
+        if phase == Phase::AwaitVerdict {
             return; // resumed by the verdict
         }
         if self.congested {
@@ -87,13 +87,20 @@ impl EventLoop {
             return;
         }
         let mut buffer = mem::take(&mut self.read_buffer);
-        let result = connection.stream.read(&mut buffer);
+        let result = connection.transport.read(&mut buffer);
         match result {
             Ok(0) => self.close(slot, Close::PeerGone),
             Ok(n) => {
                 let full = n == buffer.len();
                 self.metrics().bytes_received.add(n as u64);
-                let alive = self.take_in(slot, buffer.get(..n).unwrap_or_default());
+                let data = buffer.get_mut(..n).unwrap_or_default();
+                let alive = if phase == Phase::AwaitProxyHeader {
+                    self.take_proxy_header(slot, data)
+                } else if plain {
+                    self.take_in(slot, data)
+                } else {
+                    self.unwrap(slot, data)
+                };
                 if alive && full {
                     self.read_later(slot);
                 } else if alive && ending {
@@ -109,6 +116,27 @@ impl EventLoop {
             Err(_) => self.close(slot, Close::PeerGone),
         }
         self.read_buffer = buffer;
+    }
+
+    /// Handle what came over the transport; `false` if the connection is gone.
+    pub(super) fn unwrap(&mut self, slot: u32, data: &mut [u8]) -> bool {
+        let Some(connection) = self.connections.get_mut(slot as usize) else {
+            return false;
+        };
+        let socket = match &mut connection.transport {
+            Transport::Tcp(_) => return self.take_in(slot, data),
+            Transport::WebSocket(socket) => socket,
+        };
+        let taken = socket.take_in(data);
+        if socket.wants_write() && !taken.ends {
+            self.mark_dirty(slot);
+        }
+        let mqtt = data.get(taken.mqtt).unwrap_or_default();
+        let alive = mqtt.is_empty() || self.take_in(slot, mqtt);
+        if alive && taken.ends {
+            self.close(slot, Close::PeerGone);
+        }
+        alive && !taken.ends
     }
 
     /// Handle `data` after what the connection had left; `false` if the connection is gone.

@@ -6,6 +6,7 @@
 //! - [`accept`]: new connections.       - [`input`]: bytes to packets.
 //! - [`output`]: packets to bytes out.  - [`timers`]: connect deadlines, keep-alive.
 //! - [`inbox`]: what other threads ask. - [`wheel`]: the timer wheel.
+//! - [`proxied`]: PROXY protocol headers, addresses refused.
 //!
 //! What each packet does stands in [`crate::connection`], one file a packet.
 
@@ -13,6 +14,7 @@ mod accept;
 mod inbox;
 mod input;
 mod output;
+mod proxied;
 mod timers;
 mod wheel;
 
@@ -241,7 +243,7 @@ impl EventLoop {
             let both = mio::Interest::READABLE | mio::Interest::WRITABLE;
             let registry = self.poll.registry();
             if registry
-                .reregister(&mut connection.stream, token, both)
+                .reregister(connection.transport.socket(), token, both)
                 .is_err()
             {
                 self.close(slot, Close::PeerGone);

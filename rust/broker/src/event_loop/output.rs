@@ -1,6 +1,6 @@
 //! Packets to bytes out: one encoding shared by all receivers of a kind, one write a receiver a turn.
 
-use std::{mem, num::NonZeroU16, sync::Arc};
+use std::{io, mem, num::NonZeroU16, sync::Arc};
 
 use vallum_mqtt::packet::{EncodeError, PublishParts, QoS, ReasonCode, Version};
 
@@ -606,7 +606,19 @@ impl EventLoop {
         if connection.out.blocked && connection.watches_write {
             return Flushed::Blocked;
         }
-        let (flushed, bytes) = connection.out.flush(&mut connection.stream, &mut self.pool);
+        let (mut flushed, bytes) = connection
+            .out
+            .flush(&mut connection.transport, &mut self.pool);
+        if flushed == Flushed::All
+            && let Err(error) = connection.transport.write_own()
+        {
+            connection.out.blocked = error.kind() == io::ErrorKind::WouldBlock;
+            flushed = if connection.out.blocked {
+                Flushed::Blocked
+            } else {
+                Flushed::Gone
+            };
+        }
         self.metrics().bytes_sent.add(bytes as u64);
         flushed
     }

@@ -5,7 +5,7 @@ use std::mem;
 use vallum_mqtt::packet::ReasonCode;
 
 use super::{EventLoop, accept::seconds_up, wheel::Entry};
-use crate::connection::{Phase, disconnect::Close};
+use crate::connection::{Connection, Phase, disconnect::Close};
 
 impl EventLoop {
     /// Look at a connection in broker second `at`.
@@ -29,9 +29,23 @@ impl EventLoop {
         }
     }
 
+    /// Seconds a connection has for what must come before it is a client: its PROXY header, its CONNECT.
+    pub(super) fn patience_for_connect(&self, connection: &Connection) -> Option<u32> {
+        let idle_timeout = self.shared.config.mqtt.idle_timeout_ms.map(seconds_up);
+        if connection.phase != Phase::AwaitProxyHeader {
+            return idle_timeout;
+        }
+        let header = self
+            .shared
+            .listeners
+            .get(usize::from(connection.listener))
+            .and_then(|info| info.proxies.as_ref())
+            .map(|proxies| seconds_up(proxies.timeout_ms));
+        header.into_iter().chain(idle_timeout).min()
+    }
+
     fn look_at(&mut self, (slot, generation): Entry) {
         let now = self.now;
-        let idle_timeout = self.shared.config.mqtt.idle_timeout_ms.map(seconds_up);
         let Some(connection) = self.connections.get(slot as usize) else {
             return;
         };
@@ -40,13 +54,17 @@ impl EventLoop {
         }
         match connection.phase {
             // Counted from accept, or from the complete CONNECT: one that drips in extends nothing.
-            Phase::AwaitConnect | Phase::AwaitVerdict => {
-                let Some(idle_timeout) = idle_timeout else {
+            Phase::AwaitProxyHeader | Phase::AwaitConnect | Phase::AwaitVerdict => {
+                let Some(patience) = self.patience_for_connect(connection) else {
                     return;
                 };
-                let dead_at = connection.last_packet.saturating_add(idle_timeout);
+                let dead_at = connection.last_packet.saturating_add(patience);
                 if now >= dead_at {
-                    self.close(slot, Close::ConnectTimeout);
+                    if connection.phase == Phase::AwaitProxyHeader {
+                        self.refuse_proxy_header(slot, "proxy_header_timeout");
+                    } else {
+                        self.close(slot, Close::ConnectTimeout);
+                    }
                 } else {
                     self.watch(dead_at, (slot, generation));
                 }

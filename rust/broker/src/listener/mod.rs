@@ -1,3 +1,4 @@
 //! Listeners: where connections come from.
 
+pub(crate) mod access;
 pub mod tcp;

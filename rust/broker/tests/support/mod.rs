@@ -45,10 +45,25 @@ pub(crate) fn broker(
     mqtt: &[(&str, serde_json::Value)],
     pipeline: Arc<Pipeline>,
 ) -> Broker {
+    start(loops, &[], mqtt, pipeline)
+}
+
+/// An open broker with `loops` event loops; `listener` overrides members of its listener.
+pub(crate) fn broker_behind(loops: usize, listener: &[(&str, serde_json::Value)]) -> Broker {
+    start(loops, listener, &[], policy("null", "false"))
+}
+
+fn start(
+    loops: usize,
+    listener: &[(&str, serde_json::Value)],
+    mqtt: &[(&str, serde_json::Value)],
+    pipeline: Arc<Pipeline>,
+) -> Broker {
     let mut document = serde_json::json!({
         "version": 1, "loops": loops,
         "listeners": [{"id": "tcp:default", "bind": "127.0.0.1:0", "max_connections": null,
-                       "zone": "default", "backlog": 128}],
+                       "zone": "default", "backlog": 128, "access_rules": [], "proxy_protocol": null,
+                       "websocket": null}],
         "mqtt": {"idle_timeout_ms": 15000, "max_packet_size": 1_048_576, "max_clientid_len": 65535,
                  "max_topic_levels": 128, "max_topic_alias": 65535, "max_qos_allowed": 2,
                  "retain_available": true, "wildcard_subscription": true, "server_keepalive": null,
@@ -66,6 +81,9 @@ pub(crate) fn broker(
         "retainer": {"enable": true, "max_payload_size": 1_048_576, "max_retained_messages": 0,
                      "msg_expiry_interval_ms": 0, "stop_publish_clear_msg": false}
     });
+    for (key, value) in listener {
+        document["listeners"][0][*key] = value.clone();
+    }
     for (key, value) in mqtt {
         document["mqtt"][*key] = value.clone();
     }

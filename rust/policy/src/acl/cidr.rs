@@ -6,7 +6,10 @@ use crate::profile::Profile;
 
 /// An address block: `A` or `A/len`. Bits behind the prefix play no part.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Cidr {
+pub struct Cidr(Block);
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Block {
     V4 { base: u32, bits: u8 },
     V6 { base: u128, bits: u8 },
 }
@@ -14,7 +17,7 @@ pub(super) enum Cidr {
 impl Cidr {
     /// Parses `10.0.0.0/8`, `10.1` (which is 10.0.0.1), `2001:db8::/32`. The error says what to
     /// write instead.
-    pub(super) fn parse(text: &str) -> Result<Self, String> {
+    pub fn parse(text: &str) -> Result<Self, String> {
         let (address, length) = match text.split_once('/') {
             Some((address, length)) => (address, Some(length)),
             None => (text, None),
@@ -27,16 +30,16 @@ impl Cidr {
                 .filter(|&bits| bits <= widest)
                 .ok_or_else(|| format!("the prefix length of {text:?} must be 0 to {widest}"))?,
         };
-        Ok(match address {
-            IpAddr::V4(address) => Self::V4 {
+        Ok(Self(match address {
+            IpAddr::V4(address) => Block::V4 {
                 base: address.to_bits(),
                 bits,
             },
-            IpAddr::V6(address) => Self::V6 {
+            IpAddr::V6(address) => Block::V6 {
                 base: address.to_bits(),
                 bits,
             },
-        })
+        }))
     }
 
     /// Whether `peer` lies in the block.
@@ -44,19 +47,19 @@ impl Cidr {
     /// Hardened takes a v4-mapped address as the IPv4 address it is, on both sides. Legacy never
     /// lets one family match the other, and computes `/48` as `/32`, as the reference's address
     /// library does (section 13).
-    pub(super) fn contains(self, peer: IpAddr, profile: Profile) -> bool {
+    pub fn contains(self, peer: IpAddr, profile: Profile) -> bool {
         let hardened = profile == Profile::Hardened;
         let peer = if hardened { peer.to_canonical() } else { peer };
-        match (self, peer) {
-            (Self::V4 { base, bits }, IpAddr::V4(peer)) => {
+        match (self.0, peer) {
+            (Block::V4 { base, bits }, IpAddr::V4(peer)) => {
                 let free = 32 - u32::from(bits);
                 (base ^ peer.to_bits()).checked_shr(free).unwrap_or(0) == 0
             }
-            (Self::V6 { base, bits }, IpAddr::V6(peer)) => {
+            (Block::V6 { base, bits }, IpAddr::V6(peer)) => {
                 let bits = if bits == 48 && !hardened { 32 } else { bits };
                 same_v6_prefix(base, peer, bits)
             }
-            (Self::V6 { base, bits }, IpAddr::V4(peer)) if hardened && bits >= 96 => {
+            (Block::V6 { base, bits }, IpAddr::V4(peer)) if hardened && bits >= 96 => {
                 same_v6_prefix(base, peer.to_ipv6_mapped(), bits)
             }
             _ => false,

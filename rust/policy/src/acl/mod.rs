@@ -25,6 +25,7 @@ mod stage;
 mod terms;
 mod topic;
 
+pub use cidr::Cidr;
 pub use decide::{Action, FailReason, Request, RuleVerdict, Settings, TemplateAllow};
 pub use error::{AclError, Reason, Warning, WarningKind};
 pub use preset::{Expiry, Preset, PresetError, PresetVerdict};
