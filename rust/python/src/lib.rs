@@ -2,12 +2,13 @@
 //! back; it decides nothing and has no defaults.
 //!
 //! - `convert`: values across the boundary.   - `error`: failures as the classes of `vallum.errors`.
-//! - `policy`: clients, rules, tokens, the pipeline.   - `broker`: the data plane.
+//! - `policy`: clients, rules, the pipeline.   - `token`: tokens.   - `broker`: the data plane.
 
 mod broker;
 mod convert;
 mod error;
 mod policy;
+mod token;
 
 use pyo3::prelude::*;
 
@@ -16,15 +17,15 @@ fn _core(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add("__version__", env!("CARGO_PKG_VERSION"))?;
     module.add_class::<policy::Client>()?;
     module.add_class::<policy::Rules>()?;
-    module.add_class::<policy::JwtAuthenticator>()?;
-    module.add_class::<policy::JwtOutcome>()?;
+    module.add_class::<token::JwtAuthenticator>()?;
+    module.add_class::<token::JwtOutcome>()?;
     module.add_class::<policy::Pipeline>()?;
     module.add_class::<policy::Decision>()?;
     module.add_class::<policy::Verdict>()?;
     module.add_class::<broker::Broker>()?;
     module.add_function(wrap_pyfunction!(policy::evaluate, module)?)?;
     module.add_function(wrap_pyfunction!(policy::lint_expression, module)?)?;
-    module.add_function(wrap_pyfunction!(policy::mint_token, module)?)?;
-    module.add_function(wrap_pyfunction!(policy::inspect_token, module)?)?;
+    module.add_function(wrap_pyfunction!(token::mint_token, module)?)?;
+    module.add_function(wrap_pyfunction!(token::inspect_token, module)?)?;
     Ok(())
 }

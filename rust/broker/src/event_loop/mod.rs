@@ -4,13 +4,14 @@
 //! collect what each receiver gets, write once per receiver, sleep again. Nothing in a turn blocks.
 //!
 //! - [`accept`]: new connections.       - [`input`]: bytes to packets.
-//! - [`output`]: packets to bytes out.  - [`timers`]: connect deadlines, keep-alive.
-//! - [`inbox`]: what other threads ask. - [`wheel`]: the timer wheel.
-//! - [`proxied`]: PROXY protocol headers, addresses refused.
+//! - [`output`]: packets to bytes out.  - [`backlog`]: deliveries that were kept.
+//! - [`inbox`]: what other threads ask. - [`timers`]: connect deadlines, keep-alive.
+//! - [`wheel`]: the timer wheel.        - [`proxied`]: PROXY headers, addresses refused.
 //!
 //! What each packet does stands in [`crate::connection`], one file a packet.
 
 mod accept;
+mod backlog;
 mod inbox;
 mod input;
 mod output;

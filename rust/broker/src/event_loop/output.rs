@@ -9,7 +9,7 @@ use crate::{
     connection::{Flushed, Phase, disconnect::Close},
     message::{Delivery, Message},
     router::{GroupId, Origin, SubscriptionOptions, Target},
-    session::{SessionRef, inflight::Resend},
+    session::SessionRef,
     shared::Inbound,
 };
 
@@ -122,7 +122,7 @@ fn patch_packet_id(bytes: &mut [u8], at: usize, id: NonZeroU16) {
 
 /// Append a PUBLISH; gives where its packet identifier stands, counted from its first byte. One that
 /// does not fit the encoding (only its properties could grow that far) is left out whole.
-fn encode(parts: &PublishParts<'_>, out: &mut Vec<u8>) -> usize {
+pub(super) fn encode(parts: &PublishParts<'_>, out: &mut Vec<u8>) -> usize {
     let before = out.len();
     if let Ok(layout) = parts.encode(out) {
         layout.packet_id_at.unwrap_or(0)
@@ -383,137 +383,6 @@ impl EventLoop {
         }
         self.metrics().messages_sent.add(1);
         self.mark_dirty(slot);
-    }
-
-    /// A delivery exceeds the client's Maximum Packet Size: it counts as done [MQTT-3.1.2-25].
-    fn drop_too_large(&mut self, slot: u32, id: Option<NonZeroU16>) {
-        self.metrics().dropped_too_large.add(1);
-        if let (Some(id), Some(Phase::Online(session))) =
-            (id, self.connections.get(slot as usize).map(|c| c.phase))
-            && let Some(entry) = self.sessions.get_mut(session as usize)
-        {
-            entry.session.inflight_mut().cancel(id.get());
-        }
-    }
-
-    /// Write a delivery that was kept: `dup` on redelivery.
-    pub(crate) fn write_kept(
-        &mut self,
-        slot: u32,
-        delivery: &Delivery,
-        id: Option<NonZeroU16>,
-        dup: bool,
-    ) {
-        let now = self.now;
-        let Some(connection) = self.connections.get_mut(slot as usize) else {
-            return;
-        };
-        let ids = [delivery.subscription_id];
-        let parts = PublishParts {
-            version: connection.version,
-            qos: delivery.qos,
-            dup,
-            retain: delivery.retain,
-            topic: &delivery.message.topic,
-            packet_id: id,
-            message_expiry_interval: delivery
-                .message
-                .expires_at
-                .map(|at| at.saturating_sub(now).max(1)),
-            topic_alias: None,
-            subscription_ids: if delivery.subscription_id == 0 {
-                &[]
-            } else {
-                &ids
-            },
-            forwardable: &delivery.message.properties,
-            payload: &delivery.message.payload,
-        };
-        let max_packet = connection.max_packet_out as usize;
-        let out = connection.out.buffer(&mut self.pool);
-        let before = out.len();
-        encode(&parts, out);
-        if out.len() - before > max_packet {
-            out.truncate(before);
-            self.drop_too_large(slot, id);
-            return;
-        }
-        self.metrics().messages_sent.add(1);
-        self.mark_dirty(slot);
-    }
-
-    /// Send again what a returned client has not acknowledged, then move what waits in its queue into
-    /// its window, while there is room.
-    pub(crate) fn pump(&mut self, session_slot: u32) {
-        loop {
-            let Some(entry) = self.sessions.get_mut(session_slot as usize) else {
-                return;
-            };
-            let session = &mut entry.session;
-            let Some(slot) = session.connection else {
-                return;
-            };
-            let window = session.window;
-            let again = session
-                .inflight
-                .as_deref_mut()
-                .filter(|inflight| inflight.is_resending());
-            if let Some(inflight) = again {
-                match inflight.next_resend(window) {
-                    Some(Resend::Publish(id, delivery)) => {
-                        self.write_kept(slot, &delivery, Some(id), true);
-                    }
-                    Some(Resend::PubRel(id)) => self.send_pubrel(slot, id),
-                    None if inflight.is_resending() => return,
-                    None => {}
-                }
-                continue;
-            }
-            if !self.pump_one(session_slot, slot) {
-                return;
-            }
-        }
-    }
-
-    /// Send the first of a session's queue; `false` if there is none or no room for it.
-    fn pump_one(&mut self, session_slot: u32, slot: u32) -> bool {
-        let now = self.now;
-        let has_room = self.outbox_has_room(slot);
-        let Some(entry) = self.sessions.get_mut(session_slot as usize) else {
-            return false;
-        };
-        let session = &mut entry.session;
-        let Some(queue) = session.queue.as_mut() else {
-            return false;
-        };
-        let Some(delivery) = queue.pop() else {
-            session.queue = None;
-            return false;
-        };
-        if delivery.message.remaining(now).is_none() {
-            self.metrics().dropped_expired.add(1);
-            return true;
-        }
-        let counts = delivery.qos != QoS::AtMostOnce;
-        let window = session.inflight.as_ref();
-        if !has_room || (counts && window.is_some_and(|i| !i.has_room(session.window))) {
-            session.queue_mut().unpop(delivery);
-            return false;
-        }
-        let id = counts.then(|| session.inflight_mut().push(delivery.clone()));
-        self.write_kept(slot, &delivery, id, false);
-        true
-    }
-
-    /// Whether a session has something to send as soon as there is room.
-    pub(crate) fn has_backlog(&self, session_slot: u32) -> bool {
-        self.sessions
-            .get(session_slot as usize)
-            .is_some_and(|entry| {
-                let session = &entry.session;
-                session.queue.is_some()
-                    || session.inflight.as_ref().is_some_and(|i| i.is_resending())
-            })
     }
 
     /// Append bytes to a connection's output.
