@@ -80,9 +80,11 @@ impl EventLoop {
         match flow {
             Flow::HandOver(loop_index, accepted) => self.hand_over(slot, loop_index, *accepted),
             Flow::Continue => {
-                if self.handle_tail(slot) {
-                    self.read_later(slot);
-                }
+                self.guarded(slot, |this| {
+                    if this.handle_tail(slot) {
+                        this.read_later(slot);
+                    }
+                });
             }
             Flow::Closed | Flow::Park => {}
         }

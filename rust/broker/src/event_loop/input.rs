@@ -57,7 +57,7 @@ impl EventLoop {
                 && connection.generation == generation
             {
                 connection.readable = false;
-                self.read(slot, false);
+                self.guarded(slot, |this| this.read(slot, false));
             }
         }
     }
