@@ -37,6 +37,7 @@ from vallum.config.models import (
     Retainer,
     Section,
     TcpListener,
+    Zone,
 )
 from vallum.config.models.authentication import UNAVAILABLE as AUTHENTICATORS
 from vallum.config.models.authorization import UNAVAILABLE as SOURCES
@@ -96,6 +97,13 @@ TABLES = (
         "The options of a TCP listener, and these. `default` binds to port 8083.",
     ),
     Table("mqtt", "mqtt", Mqtt),
+    Table(
+        "zones.NAME",
+        "zones.*",
+        Zone,
+        "A listener names its zone with `zone`; `default` is there without being written. Whatever "
+        "holds for `mqtt` below and above holds for `zones.NAME.mqtt`.",
+    ),
     Table(
         "mqtt.client_attrs_init[]",
         "mqtt.client_attrs_init.*",
@@ -348,7 +356,7 @@ def _not_available() -> Iterator[str]:
     rows += [f"| `{path}` | {_harmless(value)} |" for path, value in roots.REFUSED.items()]
     kinds = [kind for kind in Listeners.model_fields if kind not in checks.LISTENER_TYPES]
     rows += [f"| `listeners.{kind}.NAME` | `enable = false` |" for kind in kinds]
-    rows.append("| `zones.NAME` | absent |")
+    rows.append("| `zones.NAME.flapping_detect.enable` | `false` |")
     yield "\n".join(rows) + "\n"
     authenticators = ", ".join(f"`{name}`" for name in sorted(AUTHENTICATORS))
     yield f"Authenticators that are refused: {authenticators}.\n"

@@ -57,20 +57,15 @@ impl EventLoop {
         if !disconnect.reason.client_may_send(PacketType::Disconnect) {
             return self.refuse_packet(slot, ReasonCode::ProtocolError); // section 3.14.2.1
         }
+        let cap = self.mqtt_of(slot).max_session_expiry_interval;
         if let Some(interval) = disconnect.properties.session_expiry_interval
             && let Some(entry) = self.sessions.get_mut(session_slot as usize)
         {
-            let cap = self
-                .shared
-                .config
-                .mqtt
-                .max_session_expiry_interval
-                .unwrap_or(NEVER);
             if entry.session.expiry_interval == 0 && interval != 0 {
                 // A session that ends with its connection cannot be prolonged [MQTT-3.1.2-23].
                 return self.refuse_packet(slot, ReasonCode::ProtocolError);
             }
-            entry.session.expiry_interval = interval.min(cap);
+            entry.session.expiry_interval = interval.min(cap.unwrap_or(NEVER));
         }
         let with_will = disconnect.reason == ReasonCode::DisconnectWithWill;
         self.close(slot, Close::Client { with_will });

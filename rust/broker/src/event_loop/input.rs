@@ -237,7 +237,7 @@ impl EventLoop {
 
     /// Largest packet `slot` may send now, in bytes.
     fn packet_limit(&self, slot: u32) -> usize {
-        let limit = self.shared.config.mqtt.max_packet_size as usize;
+        let limit = self.mqtt_of(slot).max_packet_size as usize;
         match self.connections.get(slot as usize).map(|c| c.phase) {
             Some(Phase::Online(_)) => limit,
             _ => limit.min(MAX_CONNECT_BYTES),

@@ -7,6 +7,7 @@
 //! - [`output`]: packets to bytes out.  - [`backlog`]: deliveries that were kept.
 //! - [`inbox`]: what other threads ask. - [`timers`]: connect deadlines, keep-alive.
 //! - [`wheel`]: the timer wheel.        - [`proxied`]: PROXY headers, addresses refused.
+//! - [`zones`]: whose options hold.
 //!
 //! What each packet does stands in [`crate::connection`], one file a packet.
 
@@ -18,6 +19,7 @@ mod output;
 mod proxied;
 mod timers;
 mod wheel;
+mod zones;
 
 use std::{
     collections::VecDeque,
