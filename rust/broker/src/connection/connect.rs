@@ -185,6 +185,7 @@ impl EventLoop {
             return Flow::Continue;
         };
         connection.phase = Phase::AwaitConnect;
+        self.peer_is_sending = true; // nothing was read meanwhile, so nobody knows
         let Parked { suspended, wishes } = *parked;
         self.proceed(slot, suspended.resume(verdict, now), wishes)
     }
@@ -211,7 +212,7 @@ impl EventLoop {
             topic: None,
             suppressed: 0,
         });
-        self.close(slot, Close::PeerGone);
+        self.close(slot, Close::Refused);
         Flow::Closed
     }
 

@@ -33,6 +33,8 @@ pub enum Phase {
     AwaitVerdict,
     /// It carries the session in this slot.
     Online(u32),
+    /// It has ended; its socket is read for so many bytes more, so that its last words arrive.
+    Lingering(u32),
 }
 
 /// What only an MQTT 5 connection has.
@@ -130,6 +132,7 @@ impl EventLoop {
         let session = match connection.phase {
             Phase::Online(session) => session,
             Phase::AwaitVerdict | Phase::AwaitProxyHeader => return Flow::Park,
+            Phase::Lingering(_) => return Flow::Closed,
             Phase::AwaitConnect if header.packet_type == PacketType::Connect => {
                 return self.on_connect(slot, header, body);
             }

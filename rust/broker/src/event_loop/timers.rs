@@ -4,7 +4,7 @@ use std::mem;
 
 use vallum_mqtt::packet::ReasonCode;
 
-use super::{EventLoop, accept::seconds_up, wheel::Entry};
+use super::{EventLoop, accept::seconds_up, linger::LINGER_SECONDS, wheel::Entry};
 use crate::connection::{Connection, Phase, disconnect::Close};
 
 impl EventLoop {
@@ -75,6 +75,14 @@ impl EventLoop {
                 }
             }
             Phase::Online(_) => {}
+            Phase::Lingering(_) => {
+                let until = connection.last_packet.saturating_add(LINGER_SECONDS);
+                if now >= until {
+                    self.stop_lingering(slot);
+                } else {
+                    self.watch(until, (slot, generation));
+                }
+            }
         }
     }
 }

@@ -103,6 +103,21 @@ pub(crate) fn open_broker(loops: usize) -> Broker {
     broker(loops, &[], policy("null", "false"))
 }
 
+/// A counter or gauge of the broker.
+pub(crate) fn statistic(broker: &Broker, name: &str) -> u64 {
+    let all = broker.statistics();
+    all.iter().find(|(known, _)| *known == name).unwrap().1
+}
+
+/// Look again and again until `condition` holds; panics if it does not in time.
+pub(crate) fn wait_until(mut condition: impl FnMut() -> bool) {
+    let deadline = Instant::now() + DEADLINE;
+    while !condition() {
+        assert!(Instant::now() < deadline, "it did not come about in time");
+        std::thread::park_timeout(Duration::from_millis(10));
+    }
+}
+
 /// Where its one listener listens.
 pub(crate) fn address(broker: &Broker) -> SocketAddr {
     broker.listeners().first().unwrap().1
@@ -196,6 +211,11 @@ impl Client {
             } => (client, present),
             other => panic!("expected CONNACK, got {other:?}"),
         }
+    }
+
+    /// The socket, to send and read past what this client knows.
+    pub(crate) fn socket(&self) -> TcpStream {
+        self.stream.try_clone().unwrap()
     }
 
     pub(crate) fn send_bytes(&mut self, bytes: &[u8]) {
