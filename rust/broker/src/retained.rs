@@ -92,19 +92,19 @@ impl RetainedStore {
     }
 
     /// The next messages that `filter` matches, and where to go on. It ends early once `room`
-    /// messages of `QoS` 1 or 2 (after the cap `max_qos`) are among them.
+    /// messages are among them that `counts` against the client's window.
     fn slice(
         &self,
         filter: &str,
         from: Option<&Cursor>,
-        max_qos: QoS,
+        counts: impl Fn(&Message) -> bool,
         mut room: usize,
     ) -> (Vec<Arc<Message>>, Option<Cursor>) {
         let topics = self.topics.read().unwrap_or_else(PoisonError::into_inner);
         let mut found = Vec::new();
         let next = topics.for_each_match(filter, from, SLICE, &mut |_, message| {
             found.push(Arc::clone(message));
-            if message.qos.min(max_qos) != QoS::AtMostOnce {
+            if counts(message) {
                 room = room.saturating_sub(1);
             }
             if room == 0 {
@@ -161,12 +161,14 @@ impl EventLoop {
                 }
                 continue;
             }
-            let max_qos = replay.options.qos;
+            let (mqtt, granted) = (&self.shared.config.mqtt, replay.options.qos);
+            let counts =
+                |message: &Message| mqtt.delivery_qos(message.qos, granted) != QoS::AtMostOnce;
             let cursor = replay.cursor.as_ref();
-            let (messages, next) =
-                self.shared
-                    .retained
-                    .slice(&replay.filter, cursor, max_qos, room);
+            let (messages, next) = self
+                .shared
+                .retained
+                .slice(&replay.filter, cursor, counts, room);
             for message in messages {
                 self.deliver_retained(replay.session, slot, replay.options, &message);
             }
@@ -201,9 +203,10 @@ impl EventLoop {
         if message.remaining(self.now).is_none() {
             return;
         }
+        let mqtt = &self.shared.config.mqtt;
         let delivery = Delivery {
             message: Arc::clone(message),
-            qos: message.qos.min(options.qos),
+            qos: mqtt.delivery_qos(message.qos, options.qos),
             retain: true,
             subscription_id: options.id,
             group: None,

@@ -242,12 +242,8 @@ impl EventLoop {
         if options.no_local && outgoing.publisher == Some(to) {
             return;
         }
-        let upgrade = self.shared.config.mqtt.upgrade_qos;
-        let qos = if upgrade {
-            outgoing.qos.max(options.qos)
-        } else {
-            outgoing.qos.min(options.qos)
-        };
+        let mqtt = &self.shared.config.mqtt;
+        let qos = mqtt.delivery_qos(outgoing.qos, options.qos);
         let retain = outgoing.retain && options.retain_as_published;
         let Some(session) = self.session_mut(to) else {
             if let Some(group) = group {
