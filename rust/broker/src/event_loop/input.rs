@@ -181,6 +181,10 @@ impl EventLoop {
                     return false;
                 }
             };
+            if header.padded && self.version_of(slot).is_v5() {
+                self.refuse_packet(slot, ReasonCode::MalformedPacket); // [MQTT-1.5.5-1]
+                return false;
+            }
             let size = header_bytes + header.remaining_length as usize;
             if size > self.packet_limit(slot) {
                 self.refuse_packet(slot, ReasonCode::PacketTooLarge);
