@@ -133,10 +133,15 @@ impl EventLoop {
         #[allow(
             clippy::cast_possible_truncation,
             clippy::cast_sign_loss,
-            reason = "65,535 x 65,535 at most"
+            reason = "65,535 x 65,535 at most, and 1"
         )]
         {
-            connection.patience = patience.ceil() as u32;
+            // Packets are noted to the second: one more keeps us from closing before the time is up.
+            connection.patience = if keep_alive == 0 {
+                0
+            } else {
+                patience.ceil() as u32 + 1
+            };
         }
         if connection.version == Version::V5 {
             connection.v5 = Some(Box::<V5State>::default());
