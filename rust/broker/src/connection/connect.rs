@@ -118,7 +118,8 @@ impl EventLoop {
         if client_id.is_empty() {
             return Some((ReasonCode::ClientIdentifierNotValid, "client_id_required"));
         }
-        if client_id.len() > mqtt.max_clientid_len {
+        // Its own limit is no reason to refuse what the broker assigned [MQTT-3.1.3-6].
+        if connect.client_id.len() > mqtt.max_clientid_len {
             return Some((ReasonCode::ClientIdentifierNotValid, "client_id_too_long"));
         }
         if mqtt.strict_mode
