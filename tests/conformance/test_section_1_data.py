@@ -155,3 +155,21 @@ async def test_identifiers_are_not_reused_while_in_use(broker_with: Start) -> No
             for _ in range(250):
                 await other.expect(Type.PUBACK)
         assert 0 not in used
+
+
+@pytest.mark.parametrize("version", wire.VERSIONS)
+async def test_dup_of_requests_in_mqtt_3_1(broker_with: Start, version: int) -> None:
+    # MQTT 3.1 sections 3.6, 3.8 and 3.10: the bit is DUP there, reserved in the versions after.
+    packets = [
+        (wire.subscribe(1, ["t"], version=version), Type.SUBACK),
+        (wire.unsubscribe(2, ["t"], version=version), Type.UNSUBACK),
+        (wire.ack(Type.PUBREL, 3), Type.PUBCOMP),
+    ]
+    async with broker_with() as broker:
+        for packet, answer in packets:
+            client = await broker.client("c1", version)
+            await client.send(bytes([packet[0] | 0x08]) + packet[1:])
+            if version == wire.V31:
+                await client.expect(answer)
+            else:
+                await client.refused(Reason.MALFORMED_PACKET)
