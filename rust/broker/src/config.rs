@@ -174,6 +174,15 @@ pub struct MqttConfig {
 }
 
 impl MqttConfig {
+    /// `QoS` of a delivery: the lower of the two [MQTT-3.8.4-8], or the higher with `upgrade_qos`.
+    pub fn delivery_qos(&self, published: QoS, granted: QoS) -> QoS {
+        if self.upgrade_qos {
+            published.max(granted)
+        } else {
+            published.min(granted)
+        }
+    }
+
     /// Highest `QoS` that a subscription to `filter` is granted.
     pub fn max_qos_of(&self, filter: &str) -> QoS {
         let rules = &self.subscription_max_qos_rules;

@@ -92,19 +92,19 @@ impl RetainedStore {
     }
 
     /// The next messages that `filter` matches, and where to go on. It ends early once `room`
-    /// messages of `QoS` 1 or 2 (after the cap `max_qos`) are among them.
+    /// messages are among them that `counts` against the client's window.
     fn slice(
         &self,
         filter: &str,
         from: Option<&Cursor>,
-        max_qos: QoS,
+        counts: impl Fn(&Message) -> bool,
         mut room: usize,
     ) -> (Vec<Arc<Message>>, Option<Cursor>) {
         let topics = self.topics.read().unwrap_or_else(PoisonError::into_inner);
         let mut found = Vec::new();
         let next = topics.for_each_match(filter, from, SLICE, &mut |_, message| {
             found.push(Arc::clone(message));
-            if message.qos.min(max_qos) != QoS::AtMostOnce {
+            if counts(message) {
                 room = room.saturating_sub(1);
             }
             if room == 0 {
@@ -154,19 +154,21 @@ impl EventLoop {
             let Some(slot) = session.connection else {
                 continue;
             };
-            let room = session.free_window();
+            let (room, zone) = (session.free_window(), session.zone);
             if room == 0 || !self.outbox_has_room(slot) {
                 if let Some(session) = self.session_mut(replay.session) {
                     session.stalled_replays.get_or_insert_default().push(replay);
                 }
                 continue;
             }
-            let max_qos = replay.options.qos;
+            let (mqtt, granted) = (self.mqtt_in(zone), replay.options.qos);
+            let counts =
+                |message: &Message| mqtt.delivery_qos(message.qos, granted) != QoS::AtMostOnce;
             let cursor = replay.cursor.as_ref();
-            let (messages, next) =
-                self.shared
-                    .retained
-                    .slice(&replay.filter, cursor, max_qos, room);
+            let (messages, next) = self
+                .shared
+                .retained
+                .slice(&replay.filter, cursor, counts, room);
             for message in messages {
                 self.deliver_retained(replay.session, slot, replay.options, &message);
             }
@@ -201,15 +203,15 @@ impl EventLoop {
         if message.remaining(self.now).is_none() {
             return;
         }
+        let Some(zone) = self.session_mut(to).map(|session| session.zone) else {
+            return;
+        };
         let delivery = Delivery {
             message: Arc::clone(message),
-            qos: message.qos.min(options.qos),
+            qos: self.mqtt_in(zone).delivery_qos(message.qos, options.qos),
             retain: true,
             subscription_id: options.id,
             group: None,
-        };
-        let Some(zone) = self.session_mut(to).map(|session| session.zone) else {
-            return;
         };
         let limit = self.mqtt_in(zone).max_mqueue_len;
         let Some(session) = self.session_mut(to) else {

@@ -15,7 +15,7 @@ impl EventLoop {
             (id, self.connections.get(slot as usize).map(|c| c.phase))
             && let Some(entry) = self.sessions.get_mut(session as usize)
         {
-            entry.session.inflight_mut().cancel(id.get());
+            entry.session.inflight_mut().finish(id.get());
         }
     }
 

@@ -1,6 +1,6 @@
 //! What other threads ask of this loop.
 
-use vallum_mqtt::packet::ReasonCode;
+use vallum_mqtt::packet::{PacketType, ReasonCode};
 
 use super::{EventLoop, input::Flow};
 use crate::{
@@ -130,7 +130,10 @@ impl EventLoop {
                 reason_code,
             } => {
                 if let Some(slot) = self.session_mut(session).and_then(|s| s.connection) {
+                    // [MQTT-3.14.2-1]: one of those a server may give.
                     let reason = ReasonCode::from_u8(reason_code)
+                        .filter(|reason| reason.is_allowed_in(PacketType::Disconnect))
+                        .filter(|reason| reason.server_may_send(PacketType::Disconnect))
                         .unwrap_or(ReasonCode::AdministrativeAction);
                     self.close(slot, Close::Server(reason));
                 }

@@ -190,6 +190,10 @@ impl EventLoop {
                     return false;
                 }
             };
+            if header.padded && self.forbids_padding(slot) {
+                self.refuse_packet(slot, ReasonCode::MalformedPacket);
+                return false;
+            }
             let size = header_bytes + header.remaining_length as usize;
             if size > self.packet_limit(slot) {
                 self.refuse_packet(slot, ReasonCode::PacketTooLarge);
@@ -229,6 +233,14 @@ impl EventLoop {
             .get(slot as usize)
             .is_some_and(|c| c.phase == Phase::AwaitConnect);
         new && data.first().is_some_and(|first| *first != CONNECT)
+    }
+
+    /// Whether a length must have its shortest form: in MQTT 5.0 [MQTT-1.5.5-1], and in the versions
+    /// before if `mqtt.strict_mode` is on. Of a CONNECT only its decoder knows the version.
+    fn forbids_padding(&self, slot: u32) -> bool {
+        let phase = self.connections.get(slot as usize).map(|c| c.phase);
+        phase != Some(Phase::AwaitConnect)
+            && (self.version_of(slot).is_v5() || self.mqtt_of(slot).strict_mode)
     }
 
     /// Keep the beginning of a packet; always `true`.

@@ -252,11 +252,7 @@ impl EventLoop {
             return;
         };
         let (zone, connection, may_send) = (session.zone, session.connection, session.may_send());
-        let qos = if self.mqtt_in(zone).upgrade_qos {
-            outgoing.qos.max(options.qos)
-        } else {
-            outgoing.qos.min(options.qos)
-        };
+        let qos = self.mqtt_in(zone).delivery_qos(outgoing.qos, options.qos);
         let Some(slot) = connection else {
             self.queue_delivery(target, qos, retain, outgoing);
             return;
