@@ -9,7 +9,7 @@ use super::{
     Pipeline,
     attributes::AttributeExpression,
     authorize::Authorization,
-    chain::{Authenticator, Chain, Kind},
+    chain::{Authenticator, Chain, External, Kind},
     cinfo::{Check, Cinfo},
     config::{
         self, AttributeInit, AuthenticationConfig, CinfoConfig, JwtConfig, KeyConfig,
@@ -205,7 +205,10 @@ fn authenticators(path: &str, stages: &[StageConfig], faults: &mut Faults) -> Ve
         let kind = match stage {
             StageConfig::Cinfo(config) => cinfo(&path, config, faults).map(Kind::Cinfo),
             StageConfig::Jwt(config) => jwt(&path, config, faults).map(Kind::Jwt),
-            StageConfig::External(config) => Some(Kind::External(config.handle)),
+            StageConfig::External(config) => Some(Kind::External(External {
+                handle: config.handle,
+                method: config.auth_method.as_deref().map(Into::into),
+            })),
         };
         compiled.extend(kind.map(|kind| Authenticator {
             id: name_of(id),

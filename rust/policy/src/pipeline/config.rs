@@ -232,6 +232,8 @@ pub struct ExternalConfig {
     pub precondition: Option<String>,
     /// The caller's own name for it.
     pub handle: u32,
+    /// The Authentication Method it speaks; null: it decides about clients without one.
+    pub auth_method: Option<String>,
 }
 
 /// Rules and what holds without them.

@@ -94,6 +94,35 @@ impl Pipeline {
         self.authenticate(run, request, now)
     }
 
+    /// Decide about a client that is online and authenticates anew with the method of its CONNECT
+    /// (MQTT 5 section 4.12.1). What it knows of it is kept; what the decision grants is laid over it.
+    pub fn reauthenticate(
+        &self,
+        client: &ClientInfo,
+        auth_method: &str,
+        auth_data: Option<&[u8]>,
+        now: Duration,
+    ) -> Progress {
+        let request = ConnectRequest {
+            client_id: &client.client_id,
+            username: client.username.as_deref(),
+            password: None,
+            peer_host: client.peer_host,
+            proto_ver: 5,
+            listener: &client.listener,
+            zone: &client.zone,
+            cert_common_name: client.cert_common_name.as_deref(),
+            cert_subject: None,
+            auth_method: Some(auth_method),
+            auth_data,
+            user_properties: &[],
+            client_attrs: None,
+            is_superuser: false,
+        };
+        let run = Run::new(client.clone(), self.expected_steps());
+        self.authenticate(run, &request, now)
+    }
+
     /// Whether some authenticator takes a token from the user name: then it is a secret like a
     /// password, and so is a client identifier made from it.
     pub fn username_is_secret(&self) -> bool {

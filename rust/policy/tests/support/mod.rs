@@ -135,6 +135,7 @@ pub fn cinfo_stage(expression: &str, result: &str) -> Value {
 pub fn external_stage(id: &str, handle: u32) -> Value {
     json!({
         "mechanism": "external", "id": id, "enable": true, "precondition": null, "handle": handle,
+        "auth_method": null,
     })
 }
 
