@@ -11,7 +11,8 @@ listeners: id, bind, max_connections, zone, backlog, access_rules[],
            websocket{path, max_frame_size, fail_if_no_subprotocol, subprotocols[],
            origins{allow_absence, allowed[]} (null: not looked at)} (null: plain TCP)
 mqtt:      idle_timeout_ms, max_packet_size, max_clientid_len, max_topic_levels, max_topic_alias,
-           max_qos_allowed, retain_available, wildcard_subscription, shared_subscription,
+           max_topic_alias_out, response_information, max_qos_allowed, retain_available,
+           wildcard_subscription, shared_subscription,
            exclusive_subscription, shared_subscription_strategy,
            shared_subscription_initial_sticky_pick,
            subscription_max_qos_rules[matches, equals, qos], server_keepalive,
@@ -30,6 +31,7 @@ policy:    version, profile, use_username_as_clientid, client_attrs_init[express
 cinfo:     mechanism, id, enable, precondition, checks[is_match[], result]
 jwt:       mechanism, id, enable, precondition, from, key, verify_claims[[name, template]],
            acl_claim_name, disconnect_after_expire, on_missing_jwt
+external:  mechanism, id, enable, precondition, handle, auth_method
 key:       kind = hmac, secret_base64 | kind = public_key, pem | kind = jwks, endpoint
 """
 
@@ -37,7 +39,7 @@ from __future__ import annotations
 
 import base64
 import ipaddress
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import timedelta
 from typing import Any
 
@@ -74,8 +76,11 @@ _U16_MAX = 2**16 - 1
 _MAX_BACKLOG = 2**31 - 1
 
 
-def policy_document(config: Config) -> dict[str, Any]:
+def policy_document(config: Config, methods: Sequence[str] = ()) -> dict[str, Any]:
     """Who may connect and what they may do. It holds secrets: never log it.
+
+    Each of `methods` becomes a stage at the end of every chain. Its place there does not matter: no
+    other stage decides about clients that use a method.
 
     Raises:
         ConfigError: a secret's file has become unreadable since the configuration was loaded.
@@ -92,11 +97,13 @@ def policy_document(config: Config) -> dict[str, Any]:
         "clientid_override": config.mqtt.clientid_override,
         "authentication": {
             "ignore_backend_failures": config.authentication_settings.ignore_backend_failures,
-            "chain": _chain(config.authentication, config.profile),
+            "chain": _chain(config.authentication, config.profile, methods),
             "listeners": {
                 f"{kind}:{name}": {
                     "enable_authn": listener.enable_authn,
-                    "chain": _chain(listener.authentication, config.profile),
+                    "chain": _chain(listener.authentication, config.profile, methods)
+                    if listener.authentication
+                    else None,
                 }
                 for kind, name, listener in config.enabled_listeners()
             },
@@ -124,8 +131,23 @@ def policy_document(config: Config) -> dict[str, Any]:
     }
 
 
-def _chain(chain: tuple[AnyAuthenticator, ...], profile: Profile) -> list[dict[str, Any]] | None:
-    return [_stage(stage, profile) for stage in chain] or None
+def _chain(
+    chain: tuple[AnyAuthenticator, ...], profile: Profile, methods: Sequence[str]
+) -> list[dict[str, Any]] | None:
+    stages = [_stage(stage, profile) for stage in chain]
+    stages += [_external(method, handle) for handle, method in enumerate(methods)]
+    return stages or None
+
+
+def _external(method: str, handle: int) -> dict[str, Any]:
+    return {
+        "mechanism": "external",
+        "id": f"enhanced:{method}",
+        "enable": True,
+        "precondition": None,
+        "handle": handle,
+        "auth_method": method,
+    }
 
 
 def _stage(stage: AnyAuthenticator, profile: Profile) -> dict[str, Any]:
@@ -214,6 +236,8 @@ def broker_document(config: Config, *, loops: int = 0) -> dict[str, Any]:
             "max_clientid_len": mqtt.max_clientid_len,
             "max_topic_levels": mqtt.max_topic_levels,
             "max_topic_alias": mqtt.max_topic_alias,
+            "max_topic_alias_out": mqtt.max_topic_alias_out,
+            "response_information": mqtt.response_information,
             "max_qos_allowed": mqtt.max_qos_allowed,
             "retain_available": mqtt.retain_available,
             "wildcard_subscription": mqtt.wildcard_subscription,

@@ -73,7 +73,6 @@ NOT_YET: dict[str, str] = {
     "mqtt.mqueue_priorities": "queues have no priorities yet",
     "mqtt.peer_cert_as_clientid": "there are no TLS listeners yet, so no certificates",
     "mqtt.peer_cert_as_username": "there are no TLS listeners yet, so no certificates",
-    "mqtt.response_information": "Response Information is not sent yet",
     "mqtt.retry_interval": "messages are sent again after reconnecting only",
     "mqtt.subscription_message_filter": "messages are not filtered by content yet",
     "retainer.allow_never_expire": "msg_expiry_interval alone decides",

@@ -120,6 +120,10 @@ pub struct MqttConfig {
     pub max_topic_levels: usize,
     /// Largest Topic Alias a client may use; 0 turns aliases off.
     pub max_topic_alias: u16,
+    /// Most aliases given to topics of messages to one client; 0 gives none.
+    pub max_topic_alias_out: u16,
+    /// What a client gets that asks for Response Information; empty: nothing.
+    pub response_information: String,
     /// Highest `QoS` granted or accepted.
     pub max_qos_allowed: u8,
     /// Whether retained messages are accepted.

@@ -111,6 +111,8 @@ class Mqtt(Section):
     """Levels of the deepest topic."""
     max_topic_alias: Int = Field(default=65535, ge=0, le=65535)
     """Topic aliases a client may use."""
+    max_topic_alias_out: Int = Field(default=65535, ge=0, le=65535)
+    """Topic aliases used towards an MQTT 5 client that takes some; 0: none."""
     retain_available: Bool = True
     """Whether messages may be retained."""
     wildcard_subscription: Bool = True

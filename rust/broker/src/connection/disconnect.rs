@@ -112,6 +112,9 @@ impl EventLoop {
             self.metrics().bytes_sent.add(bytes as u64);
         }
         connection.transport.finish();
+        if connection.is_in_exchange() {
+            self.end_exchange(slot, connection.generation);
+        }
         self.forget_listener_slot(connection.listener);
         if connection.tail.capacity() > 0 {
             self.pool.give(std::mem::take(&mut connection.tail));

@@ -30,9 +30,6 @@ fn delayed_of(topic: &str) -> Result<Option<Delayed<'_>>, ReasonCode> {
     }
 }
 
-/// Bytes of topics that a client's aliases may hold.
-const MAX_ALIAS_BYTES: usize = 256 * 1024;
-
 impl EventLoop {
     /// A PUBLISH.
     pub(crate) fn on_publish(
@@ -169,29 +166,18 @@ impl EventLoop {
         if alias > self.shared.config.mqtt.max_topic_alias {
             return Err(ReasonCode::TopicAliasInvalid);
         }
-        let state = self
+        let connection = self
             .connections
             .get_mut(slot as usize)
-            .and_then(|c| c.v5.as_mut())
             .ok_or(ReasonCode::ProtocolError)?;
+        let state = connection.v5.get_or_insert_default();
+        let aliases = state.incoming.get_or_insert_default();
         if topic.is_empty() {
-            return state
-                .aliases
-                .get(&alias)
-                .cloned()
-                .map(Some)
-                .ok_or(ReasonCode::ProtocolError);
+            let known = aliases.topic(alias).ok_or(ReasonCode::ProtocolError)?;
+            return Ok(Some(known.into()));
         }
-        let old = state
-            .aliases
-            .insert(alias, topic.into())
-            .map_or(0, |old| old.len());
-        state.alias_bytes = state.alias_bytes + topic.len() - old;
-        if state.alias_bytes > MAX_ALIAS_BYTES {
-            Err(ReasonCode::QuotaExceeded)
-        } else {
-            Ok(None)
-        }
+        aliases.set(alias, topic)?;
+        Ok(None)
     }
 
     /// Note the identifier of a `QoS` 2 message; `Some` if the packet is dealt with already.

@@ -4,8 +4,8 @@ use std::num::NonZeroU32;
 
 use vallum_mqtt::{
     packet::{
-        FixedHeader, QoS, ReasonCode, RetainHandling, SubAck, Subscribe, Subscription, UnsubAck,
-        Unsubscribe, Version,
+        AckProperties, FixedHeader, PacketType, QoS, ReasonCode, ReasonCodes, RetainHandling,
+        SubAck, Subscribe, Subscription, UnsubAck, Unsubscribe, Version,
     },
     topic::{FilterScope, TopicFilter, has_control_characters},
 };
@@ -31,7 +31,17 @@ fn granted_code(qos: QoS) -> ReasonCode {
     }
 }
 
-/// What became of one filter of a SUBSCRIBE.
+/// Why a filter was refused: its code, and where that says too little a text for the client.
+type Unmet = (ReasonCode, Option<&'static str>);
+
+const INVALID: Unmet = (ReasonCode::TopicFilterInvalid, None);
+const LOST: Unmet = (ReasonCode::UnspecifiedError, None);
+const TAKEN: Unmet = (
+    ReasonCode::QuotaExceeded,
+    Some("another client holds this exclusive subscription"),
+);
+
+/// What became of one filter of a SUBSCRIBE that was granted.
 struct Granted<'a> {
     /// Without its prefix.
     filter: &'a str,
@@ -63,12 +73,12 @@ impl EventLoop {
             .map_or(0, NonZeroU32::get);
         // All filters are judged before the first is subscribed: with `deny_action = disconnect` one
         // that is denied fails the whole packet (`spec/authorization.md` section 3).
-        let judged: Vec<Result<(), ReasonCode>> = subscribe
+        let judged: Vec<Result<(), Unmet>> = subscribe
             .subscriptions
             .iter()
             .map(|entry| self.permit_subscribe(slot, reference, &entry))
             .collect();
-        if self.denial_disconnects() && judged.contains(&Err(ReasonCode::NotAuthorized)) {
+        if self.denial_disconnects() && judged.contains(&Err((ReasonCode::NotAuthorized, None))) {
             self.close(slot, Close::Server(ReasonCode::NotAuthorized));
             return Flow::Closed;
         }
@@ -87,6 +97,7 @@ impl EventLoop {
         }
         let mut codes = Vec::with_capacity(judged.len());
         let mut replays = Vec::new();
+        let mut explained = None;
         for (entry, judged) in subscribe.subscriptions.iter().zip(judged) {
             match judged.and_then(|()| self.subscribe_one(slot, reference, &entry, id)) {
                 Ok(granted) => {
@@ -95,15 +106,47 @@ impl EventLoop {
                         replays.push(Replay::new(reference, granted.filter, granted.options));
                     }
                 }
-                Err(reason) => codes.push(reason),
+                Err((reason, why)) => {
+                    codes.push(reason);
+                    explained = explained.or(why);
+                }
             }
         }
         let packet_id = subscribe.packet_id;
-        self.send(slot, |version, out| {
-            SubAck::write(version, packet_id, &codes, out)
-        });
+        match explained.filter(|text| self.may_explain(slot, codes.len() + text.len())) {
+            Some(text) => {
+                let bytes: Vec<u8> = codes.iter().map(|code| code.as_u8()).collect();
+                self.send(slot, |version, out| {
+                    let ack = SubAck {
+                        packet_id,
+                        codes: ReasonCodes::parse(PacketType::SubAck, version, &bytes)
+                            .unwrap_or_default(),
+                        properties: AckProperties {
+                            reason_string: Some(text),
+                            ..AckProperties::default()
+                        },
+                    };
+                    ack.encode(version, out)
+                });
+            }
+            None => self.send(slot, |version, out| {
+                SubAck::write(version, packet_id, &codes, out)
+            }),
+        }
         self.replays.extend(replays);
         Flow::Continue
+    }
+
+    /// Whether an acknowledgement with `bytes` of codes and reason string may go to a client: version
+    /// 5.0, it did not decline (Request Problem Information), and it fits [MQTT-3.9.2-1].
+    pub(crate) fn may_explain(&self, slot: u32, bytes: usize) -> bool {
+        /// Fixed header, packet identifier, Property Length, identifier and length of the property.
+        const AROUND: usize = 5 + 2 + 4 + 3;
+        self.connections.get(slot as usize).is_some_and(|c| {
+            c.version == Version::V5
+                && bytes + AROUND <= c.max_packet_out as usize
+                && c.v5.as_ref().is_none_or(|v5| !v5.no_problem_information)
+        })
     }
 
     /// Form and authorization of one filter.
@@ -112,12 +155,12 @@ impl EventLoop {
         slot: u32,
         reference: SessionRef,
         entry: &Subscription<'_>,
-    ) -> Result<(), ReasonCode> {
-        FilterScope::parse(entry.filter).map_err(|_| ReasonCode::TopicFilterInvalid)?;
+    ) -> Result<(), Unmet> {
+        FilterScope::parse(entry.filter).map_err(|_| INVALID)?;
         let client = self
             .session_mut(reference)
             .map(|session| session.client.clone())
-            .ok_or(ReasonCode::UnspecifiedError)?;
+            .ok_or(LOST)?;
         let request = Request {
             action: Action::Subscribe,
             qos: entry.qos.as_u8(),
@@ -129,7 +172,7 @@ impl EventLoop {
         }
         self.metrics().subscribe_denied.add(1);
         self.report_denied(slot, "subscribe", &client, &verdict, entry.filter);
-        Err(ReasonCode::NotAuthorized)
+        Err((ReasonCode::NotAuthorized, None))
     }
 
     /// Limits, then the subscription itself.
@@ -139,22 +182,23 @@ impl EventLoop {
         reference: SessionRef,
         entry: &Subscription<'a>,
         id: u32,
-    ) -> Result<Granted<'a>, ReasonCode> {
-        let scope = FilterScope::parse(entry.filter).map_err(|_| ReasonCode::TopicFilterInvalid)?;
-        let filter =
-            TopicFilter::parse(scope.filter()).map_err(|_| ReasonCode::TopicFilterInvalid)?;
+    ) -> Result<Granted<'a>, Unmet> {
+        let scope = FilterScope::parse(entry.filter).map_err(|_| INVALID)?;
+        let filter = TopicFilter::parse(scope.filter()).map_err(|_| INVALID)?;
         let mqtt = &self.shared.config.mqtt;
         if matches!(scope, FilterScope::Exclusive(_)) && !mqtt.exclusive_subscription {
-            return Err(ReasonCode::TopicFilterInvalid);
+            let why = "exclusive subscriptions are not available";
+            return Err((ReasonCode::TopicFilterInvalid, Some(why)));
         }
         let shared = matches!(scope, FilterScope::Shared(_));
-        if filter.levels() > mqtt.max_topic_levels
-            || (mqtt.strict_mode && has_control_characters(entry.filter))
-        {
-            return Err(ReasonCode::TopicFilterInvalid);
+        if filter.levels() > mqtt.max_topic_levels {
+            return Err((ReasonCode::TopicFilterInvalid, Some("too many levels")));
+        }
+        if mqtt.strict_mode && has_control_characters(entry.filter) {
+            return Err((ReasonCode::TopicFilterInvalid, Some("control characters")));
         }
         if filter.has_wildcard() && !mqtt.wildcard_subscription {
-            return Err(ReasonCode::WildcardSubscriptionsNotSupported);
+            return Err((ReasonCode::WildcardSubscriptionsNotSupported, None));
         }
         let no_local =
             entry.no_local || (mqtt.ignore_loop_deliver && self.version_of(slot) != Version::V5);
@@ -166,22 +210,20 @@ impl EventLoop {
             id,
         };
         let limit = mqtt.max_subscriptions.unwrap_or(usize::MAX);
-        let session = self
-            .session_mut(reference)
-            .ok_or(ReasonCode::UnspecifiedError)?;
+        let session = self.session_mut(reference).ok_or(LOST)?;
         let known = session.subscriptions.contains_key(entry.filter);
-        if (!known && session.subscriptions.len() >= limit)
-            || session.pending_replays >= MAX_PENDING_REPLAYS
-        {
-            return Err(ReasonCode::QuotaExceeded);
+        if !known && session.subscriptions.len() >= limit {
+            return Err((ReasonCode::QuotaExceeded, Some("too many subscriptions")));
+        }
+        if session.pending_replays >= MAX_PENDING_REPLAYS {
+            let why = "too many subscriptions wait for retained messages";
+            return Err((ReasonCode::QuotaExceeded, Some(why)));
         }
         self.shared
             .router
             .subscribe(entry.filter, reference, options)
-            .map_err(|Taken| ReasonCode::QuotaExceeded)?;
-        let session = self
-            .session_mut(reference)
-            .ok_or(ReasonCode::UnspecifiedError)?;
+            .map_err(|Taken| TAKEN)?;
+        let session = self.session_mut(reference).ok_or(LOST)?;
         session.has_shared |= scope.filter().len() < entry.filter.len();
         session.subscriptions.insert(entry.filter.into(), options);
         // Shared subscriptions get no retained messages (section 4.8.2).

@@ -55,7 +55,16 @@ impl EventLoop {
         let max_packet = connection.max_packet_out as usize;
         let out = connection.out.buffer(&mut self.pool);
         let before = out.len();
-        encode(&parts, out);
+        let aliases = connection
+            .v5
+            .as_deref_mut()
+            .and_then(|v5| v5.outgoing.as_mut());
+        match aliases {
+            Some(aliases) => aliases.encode(&parts, max_packet, out),
+            None => {
+                encode(&parts, out);
+            }
+        }
         if out.len() - before > max_packet {
             out.truncate(before);
             self.drop_too_large(slot, id);

@@ -336,14 +336,24 @@ impl EventLoop {
         let max_packet = connection.max_packet_out as usize;
         let out = connection.out.buffer(&mut self.pool);
         let before = out.len();
-        if options.id != 0 && version == Version::V5 {
-            let ids = [options.id];
+        let own_ids = [options.id];
+        let ids: &[u32] = if options.id == 0 { &[] } else { &own_ids };
+        let aliases = connection
+            .v5
+            .as_deref_mut()
+            .and_then(|v5| v5.outgoing.as_mut());
+        if aliases.is_some() || (options.id != 0 && version == Version::V5) {
             let parts = PublishParts {
-                subscription_ids: &ids,
+                subscription_ids: ids,
                 packet_id: id,
                 ..outgoing.parts(version, qos, retain, now)
             };
-            encode(&parts, out);
+            match aliases {
+                Some(aliases) => aliases.encode(&parts, max_packet, out),
+                None => {
+                    encode(&parts, out);
+                }
+            }
         } else {
             let encoded = &mut outgoing.encoded;
             let span = encoded

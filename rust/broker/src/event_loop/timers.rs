@@ -54,7 +54,10 @@ impl EventLoop {
         }
         match connection.phase {
             // Counted from accept, or from the complete CONNECT: one that drips in extends nothing.
-            Phase::AwaitProxyHeader | Phase::AwaitConnect | Phase::AwaitVerdict => {
+            Phase::AwaitProxyHeader
+            | Phase::AwaitConnect
+            | Phase::AwaitVerdict
+            | Phase::AwaitAuth => {
                 let Some(patience) = self.patience_for_connect(connection) else {
                     return;
                 };

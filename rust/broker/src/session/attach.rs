@@ -10,7 +10,13 @@ use vallum_policy::decision::AuthenticatedClient;
 
 use super::{Session, SessionRef, state::Will};
 use crate::{
-    connection::{Phase, V5State, disconnect::Close},
+    config::MqttConfig,
+    connection::{
+        Phase, V5State,
+        alias::OutgoingAliases,
+        auth::{Enhanced, Proof},
+        disconnect::Close,
+    },
     event::Event,
     event_loop::{EventLoop, Flow},
 };
@@ -28,6 +34,7 @@ pub(crate) struct Accepted {
 
 /// What a CONNECT asks of its session.
 #[derive(Debug)]
+#[allow(clippy::struct_excessive_bools, reason = "as the packet has them")]
 pub(crate) struct Wishes {
     pub(crate) clean_start: bool,
     /// Seconds the session is to outlive the connection, as granted.
@@ -39,6 +46,14 @@ pub(crate) struct Wishes {
     pub(crate) receive_maximum: u16,
     /// The broker chose the client identifier.
     pub(crate) assigned: bool,
+    /// Aliases the client takes for topics of messages to it.
+    pub(crate) topic_alias_maximum: u16,
+    /// It asks for Response Information.
+    pub(crate) response_information: bool,
+    /// It wants no reason strings.
+    pub(crate) no_problem_information: bool,
+    /// It came in by enhanced authentication.
+    pub(crate) proof: Option<Box<Proof>>,
 }
 
 impl EventLoop {
@@ -101,6 +116,10 @@ impl EventLoop {
             .wishes
             .receive_maximum
             .min(self.shared.config.mqtt.max_inflight);
+        let aliases = accepted
+            .wishes
+            .topic_alias_maximum
+            .min(self.shared.config.mqtt.max_topic_alias_out);
         let expire_at = accepted.client.expire_at;
         let client_id = Arc::clone(&accepted.client.info.client_id);
         let Some(session) = self.session_mut(reference) else {
@@ -130,8 +149,15 @@ impl EventLoop {
         {
             connection.patience = patience.ceil() as u32;
         }
-        if connection.version == Version::V5 {
-            connection.v5 = Some(Box::<V5State>::default());
+        if aliases > 0 || accepted.wishes.no_problem_information || accepted.wishes.proof.is_some()
+        {
+            let proof = accepted.wishes.proof.as_ref();
+            connection.v5 = Some(Box::new(V5State {
+                incoming: None,
+                outgoing: (aliases > 0).then(|| Box::new(OutgoingAliases::new(aliases))),
+                enhanced: proof.map(|proof| Box::new(Enhanced::new(proof.method.clone()))),
+                no_problem_information: accepted.wishes.no_problem_information,
+            }));
         }
         if connection.patience > 0 {
             let entry = (slot, connection.generation);
@@ -182,7 +208,7 @@ impl EventLoop {
         let mut ack = ConnAck::new(ReasonCode::Success, present);
         if version == Version::V5 {
             self.must_know(&mut ack.properties, accepted, client_id);
-            self.good_to_know(&mut ack.properties);
+            good_to_know(&self.shared.config.mqtt, &mut ack.properties, accepted);
         }
         let mut bytes = self.pool.take();
         let mut fits = ack.encode(version, &mut bytes).is_ok() && bytes.len() <= limit;
@@ -208,7 +234,7 @@ impl EventLoop {
     fn must_know<'a>(
         &self,
         properties: &mut ConnAckProperties<'a>,
-        accepted: &Accepted,
+        accepted: &'a Accepted,
         client_id: &'a str,
     ) {
         let wishes = &accepted.wishes;
@@ -219,27 +245,9 @@ impl EventLoop {
             properties.assigned_client_identifier = Some(client_id);
         }
         properties.server_keep_alive = self.shared.config.mqtt.server_keepalive;
-    }
-
-    /// Properties that say what the broker accepts; it enforces them anyway.
-    fn good_to_know(&self, properties: &mut ConnAckProperties<'_>) {
-        let mqtt = &self.shared.config.mqtt;
-        properties.receive_maximum = mqtt.max_awaiting_rel.and_then(NonZeroU16::new);
-        if mqtt.max_qos_allowed < QoS::ExactlyOnce.as_u8() {
-            properties.maximum_qos = QoS::from_u8(mqtt.max_qos_allowed);
-        }
-        if !mqtt.retain_available {
-            properties.retain_available = Some(false);
-        }
-        properties.maximum_packet_size = NonZeroU32::new(mqtt.max_packet_size);
-        if mqtt.max_topic_alias > 0 {
-            properties.topic_alias_maximum = Some(mqtt.max_topic_alias);
-        }
-        if !mqtt.wildcard_subscription {
-            properties.wildcard_subscription_available = Some(false);
-        }
-        if !mqtt.shared_subscription {
-            properties.shared_subscription_available = Some(false);
+        if let Some(proof) = &wishes.proof {
+            properties.authentication_method = Some(&proof.method); // [MQTT-4.12.0-5]
+            properties.authentication_data = proof.data.as_deref();
         }
     }
 
@@ -251,5 +259,33 @@ impl EventLoop {
             window.begin_resend();
         }
         self.pump(reference.slot);
+    }
+}
+
+/// Properties that say what the broker accepts; it enforces them anyway.
+fn good_to_know<'a>(
+    mqtt: &'a MqttConfig,
+    properties: &mut ConnAckProperties<'a>,
+    accepted: &Accepted,
+) {
+    if accepted.wishes.response_information && !mqtt.response_information.is_empty() {
+        properties.response_information = Some(&mqtt.response_information);
+    }
+    properties.receive_maximum = mqtt.max_awaiting_rel.and_then(NonZeroU16::new);
+    if mqtt.max_qos_allowed < QoS::ExactlyOnce.as_u8() {
+        properties.maximum_qos = QoS::from_u8(mqtt.max_qos_allowed);
+    }
+    if !mqtt.retain_available {
+        properties.retain_available = Some(false);
+    }
+    properties.maximum_packet_size = NonZeroU32::new(mqtt.max_packet_size);
+    if mqtt.max_topic_alias > 0 {
+        properties.topic_alias_maximum = Some(mqtt.max_topic_alias);
+    }
+    if !mqtt.wildcard_subscription {
+        properties.wildcard_subscription_available = Some(false);
+    }
+    if !mqtt.shared_subscription {
+        properties.shared_subscription_available = Some(false);
     }
 }

@@ -65,7 +65,8 @@ fn start(
                        "zone": "default", "backlog": 128, "access_rules": [], "proxy_protocol": null,
                        "websocket": null}],
         "mqtt": {"idle_timeout_ms": 15000, "max_packet_size": 1_048_576, "max_clientid_len": 65535,
-                 "max_topic_levels": 128, "max_topic_alias": 65535, "max_qos_allowed": 2,
+                 "max_topic_levels": 128, "max_topic_alias": 65535, "max_topic_alias_out": 65535,
+                 "response_information": "", "max_qos_allowed": 2,
                  "retain_available": true, "wildcard_subscription": true, "server_keepalive": null,
                  "keepalive_multiplier": 1.5, "session_expiry_interval": 7200,
                  "max_session_expiry_interval": null, "message_expiry_interval": null,
@@ -154,6 +155,21 @@ impl Client {
         clean_start: bool,
         expiry: u32,
     ) -> Self {
+        let properties = ConnectProperties {
+            session_expiry_interval: (version == Version::V5).then_some(expiry),
+            ..ConnectProperties::default()
+        };
+        Self::connecting_with(broker, version, client_id, clean_start, properties)
+    }
+
+    /// Open and send CONNECT with these properties; the answer is not read.
+    pub(crate) fn connecting_with(
+        broker: &Broker,
+        version: Version,
+        client_id: &str,
+        clean_start: bool,
+        properties: ConnectProperties<'_>,
+    ) -> Self {
         let mut client = Self::open(broker, version);
         let connect = Connect {
             version,
@@ -163,10 +179,7 @@ impl Client {
             will: None,
             user_name: None,
             password: None,
-            properties: ConnectProperties {
-                session_expiry_interval: (version == Version::V5).then_some(expiry),
-                ..ConnectProperties::default()
-            },
+            properties,
         };
         let mut bytes = Vec::new();
         connect.encode(&mut bytes).unwrap();
@@ -287,6 +300,24 @@ impl Client {
                 Err(e) if e.kind() == ErrorKind::ConnectionReset => return Some(Got::Closed),
                 Err(e) => panic!("{e}"),
             }
+        }
+    }
+
+    /// The next packet, as `read` sees it.
+    pub(crate) fn next_packet<T>(&mut self, read: impl FnOnce(&Packet<'_>) -> T) -> T {
+        self.stream.set_read_timeout(Some(DEADLINE)).unwrap();
+        loop {
+            if let Some((header, at)) = FixedHeader::parse(&self.read).unwrap() {
+                let end = at + header.remaining_length as usize;
+                if let Some(body) = self.read.get(at..end).map(<[u8]>::to_vec) {
+                    self.read.drain(..end);
+                    return read(&Packet::decode(self.version, &header, &body).unwrap());
+                }
+            }
+            let mut chunk = [0u8; 8192];
+            let n = self.stream.read(&mut chunk).unwrap();
+            assert!(n > 0, "closed");
+            self.read.extend_from_slice(&chunk[..n]);
         }
     }
 
