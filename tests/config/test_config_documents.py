@@ -10,13 +10,14 @@ from typing import Any
 import pytest
 
 from vallum.config import broker_document, load, policy_document
-from vallum.config.models import Listener, Listeners, Mqtt, Retainer, TcpListener, WsListener
+from vallum.config.models import Listener, Listeners, Mqtt, Retainer, TcpListener, WsListener, Zone
 from vallum.config.models.listeners import WebSocket
 from vallum.config.not_yet import NOT_YET, REFUSED
 from vallum.config.translate import keys_of
 
 ROOT = Path(__file__).parents[2]
 CONFIG = """
+zones.z { mqtt { max_inflight = 7, use_username_as_clientid = true }, force_gc {} }
 mqtt { client_attrs_init = [{ expression = username, set_as_attr = tns }], max_awaiting_rel = 99999
        max_session_expiry_interval = 1500ms, max_mqueue_len = infinity
        subscription_max_qos_rules = [{ topic.equals = a, qos = 1 }] }
@@ -58,12 +59,14 @@ def _policy() -> dict[str, Any]:
 def test_broker_members(broker: dict[str, Any]) -> None:
     assert set(broker) == members(BROKER, "BrokerConfig")
     assert set(broker["listeners"][0]) == members(BROKER, "ListenerConfig")
-    assert set(broker["mqtt"]) == members(BROKER, "MqttConfig")
+    assert set(broker["zones"][0]) == members(BROKER, "ZoneConfig")
+    assert set(broker["zones"][0]["mqtt"]) == members(BROKER, "MqttConfig")
+    assert set(broker["shared_subscription"]) == members(BROKER, "SharedPolicy")
     assert set(broker["retainer"]) == members(BROKER, "RetainerConfig")
     assert set(broker["broker"]) == members(BROKER, "BrokerRootConfig")
     [group] = broker["broker"]["shared_subscription_group"].values()
     assert set(group) == members(BROKER, "SharedPolicy")
-    [rule] = broker["mqtt"]["subscription_max_qos_rules"]
+    [rule] = broker["zones"][0]["mqtt"]["subscription_max_qos_rules"]
     assert set(rule) == members(BROKER, "MaxQosRule")
 
 
@@ -71,6 +74,7 @@ def test_policy_members(policy: dict[str, Any]) -> None:
     authentication, authorization = policy["authentication"], policy["authorization"]
     cinfo, jwt = authentication["chain"]
     assert set(policy) == members(POLICY, "PolicyConfig")
+    assert set(policy["zones"]["z"]) == members(POLICY, "ZoneConfig")
     assert set(policy["client_attrs_init"][0]) == members(POLICY, "AttributeInit")
     assert set(authentication) == members(POLICY, "AuthenticationConfig")
     assert set(authentication["listeners"]["tcp:b"]) == members(POLICY, "ListenerConfig")
@@ -88,7 +92,7 @@ def test_broker_values(broker: dict[str, Any]) -> None:
             "id": "tcp:default",
             "bind": "127.0.0.1:1884",
             "max_connections": None,
-            "zone": "default",
+            "zone": 0,
             "backlog": 1024,
             "access_rules": ["allow all"],
             "proxy_protocol": None,
@@ -98,14 +102,17 @@ def test_broker_values(broker: dict[str, Any]) -> None:
             "id": "tcp:b",
             "bind": "[::1]:0",
             "max_connections": None,
-            "zone": "z",
+            "zone": 1,
             "backlog": 1024,
             "access_rules": ["allow all"],
             "proxy_protocol": None,
             "websocket": None,
         },
     ]
-    mqtt = broker["mqtt"]
+    assert [zone["name"] for zone in broker["zones"]] == ["default", "z"]
+    mqtt, own = (zone["mqtt"] for zone in broker["zones"])
+    assert (mqtt["max_inflight"], own["max_inflight"]) == (32, 7)
+    assert {**own, "max_inflight": 32} == mqtt
     assert (mqtt["idle_timeout_ms"], mqtt["session_expiry_interval"]) == (15_000, 7200)
     assert (mqtt["max_session_expiry_interval"], mqtt["max_awaiting_rel"]) == (2, 65535)
     assert (mqtt["max_mqueue_len"], mqtt["message_expiry_interval"]) == (0, None)
@@ -162,6 +169,9 @@ def test_policy_values(policy: dict[str, Any]) -> None:
     assert listeners["tcp:default"] == {"enable_authn": "true", "chain": None}
     assert listeners["tcp:b"]["enable_authn"] == "quick_deny_anonymous"
     assert listeners["tcp:b"]["chain"][0]["key"] == {"kind": "jwks", "endpoint": "https://x/y"}
+    assert not policy["use_username_as_clientid"]
+    assert policy["zones"]["z"]["use_username_as_clientid"]
+    assert policy["zones"]["z"]["client_attrs_init"] == policy["client_attrs_init"]
     assert policy["authentication"]["chain"][1]["verify_claims"] == [["aud", "a"]]
 
 
@@ -182,6 +192,8 @@ def test_no_listener_named() -> None:
 # -- nothing is ignored in silence ------------------------------------------------------------
 
 POLICY_KEYS = {"use_username_as_clientid", "client_attrs_init", "clientid_override"}
+SHARED_KEYS = {"shared_subscription_strategy", "shared_subscription_initial_sticky_pick"}
+"""Of all zones alike."""
 LISTENER_KEYS = {
     "enable",
     "enabled",
@@ -211,7 +223,12 @@ def carried(document: dict[str, Any]) -> set[str]:
 
 def test_every_option_has_an_effect_or_is_listed(broker: dict[str, Any]) -> None:
     mqtt = keys_of(Mqtt)
-    assert mqtt - carried(broker["mqtt"]) - POLICY_KEYS == idle("mqtt.")
+    in_zone = carried(broker["zones"][0]["mqtt"]) | POLICY_KEYS
+    assert mqtt - in_zone - SHARED_KEYS == idle("mqtt.")
+    assert {path.split(".")[-1] for path in NOT_YET if path.startswith("zones.*.mqtt.")} == {
+        *SHARED_KEYS
+    }
+    assert keys_of(Zone) - {"mqtt"} == idle("zones.*.") - {"mqtt"}
     plain, web = broker["listeners"][0], broker_document(WEB)["listeners"][0]
     listener = keys_of(TcpListener) - carried(plain) - LISTENER_KEYS
     assert keys_of(WsListener) - carried(web) - LISTENER_KEYS <= idle("listeners.*.*.")
@@ -224,7 +241,8 @@ def test_every_option_has_an_effect_or_is_listed(broker: dict[str, Any]) -> None
 
 @pytest.mark.parametrize("path", [*NOT_YET, *REFUSED])
 def test_listed_options_exist(path: str) -> None:
-    steps = path.replace("*.*", "tcp.default").replace("ws.*", "ws.default").split(".")
+    path = path.replace("*.*", "tcp.default").replace("ws.*", "ws.default")
+    steps = path.replace("zones.*", "zones.default").split(".")
     known: Any = load(text="listeners { tcp.default {}, ws.default {} }", env={})
     for step in steps:
         known = known[step] if isinstance(known, dict) else getattr(known, step)

@@ -32,6 +32,10 @@ counters! {
     proxy_refused => "connections.proxy_header_refused",
     /// Times accepting failed because descriptors ran out.
     accept_failed => "connections.accept_failed",
+    /// Sockets kept for a moment after their connection ended, so that its last words arrive.
+    lingered => "connections.lingered",
+    /// Those there are now.
+    lingering => "connections.lingering",
     /// CONNECT packets that were answered with success.
     client_connected => "client.connected",
     /// Connections of connected clients that ended.
@@ -91,6 +95,11 @@ impl Counter {
             self.0.load(Ordering::Relaxed).wrapping_add(n),
             Ordering::Relaxed,
         );
+    }
+
+    /// Make it `n`: for what there is now, not what happened.
+    pub fn set(&self, n: u64) {
+        self.0.store(n, Ordering::Relaxed);
     }
 
     /// Read.

@@ -16,7 +16,7 @@ use vallum_policy::pipeline::Pipeline;
 use crate::{
     clock::Clock,
     command::Command,
-    config::{BrokerConfig, WebSocketConfig},
+    config::{BrokerConfig, MqttConfig, WebSocketConfig, ZoneConfig},
     connection::Connection,
     delayed::DelayedBudget,
     event::EventQueue,
@@ -34,8 +34,8 @@ use crate::{
 pub(crate) struct ListenerInfo {
     /// `type:name`.
     pub(crate) id: Arc<str>,
-    /// Zone name.
-    pub(crate) zone: Arc<str>,
+    /// Index of its zone.
+    pub(crate) zone: u16,
     /// The address it really listens on.
     pub(crate) address: SocketAddr,
     /// Most connections; `usize::MAX` is no limit.
@@ -48,6 +48,24 @@ pub(crate) struct ListenerInfo {
     pub(crate) proxies: Option<TrustedProxies>,
     /// MQTT comes in a WebSocket.
     pub(crate) websocket: Option<Arc<WebSocketConfig>>,
+}
+
+/// A zone as the loops see it.
+#[derive(Debug)]
+pub(crate) struct Zone {
+    /// Its name.
+    pub(crate) name: Arc<str>,
+    /// What its clients may do.
+    pub(crate) mqtt: MqttConfig,
+}
+
+impl Zone {
+    fn new(config: &ZoneConfig) -> Self {
+        Self {
+            name: config.name.as_str().into(),
+            mqtt: config.mqtt.clone(),
+        }
+    }
 }
 
 /// Something for another loop to do.
@@ -131,6 +149,8 @@ pub(crate) struct Shared {
     pub(crate) delayed: DelayedBudget,
     /// To the control plane.
     pub(crate) events: EventQueue,
+    /// Zones, by index.
+    pub(crate) zones: Vec<Zone>,
     /// Listeners, by index.
     pub(crate) listeners: Vec<ListenerInfo>,
     /// Letter boxes, by loop.
@@ -153,6 +173,7 @@ impl Shared {
             retained: RetainedStore::new(config.retainer.clone()),
             router: LocalRouter::new(config.shared_policies()),
             delayed: DelayedBudget::default(),
+            zones: config.zones.iter().map(Zone::new).collect(),
             config,
             clock: Clock::start(),
             pipeline: RwLock::new(pipeline),

@@ -23,6 +23,7 @@ use super::{
 };
 use crate::{
     command::Reply,
+    config::MqttConfig,
     event::{Event, Refusal},
     event_loop::{EventLoop, Flow},
     session::{
@@ -79,7 +80,7 @@ impl EventLoop {
         } else {
             connect.client_id
         };
-        if let Some((reason_code, reason)) = self.check(&connect, client_id) {
+        if let Some((reason_code, reason)) = check(self.mqtt_of(slot), &connect, client_id) {
             let refused = Refused {
                 client_id: client_id.into(),
                 username: connect.user_name.map(Into::into),
@@ -89,7 +90,7 @@ impl EventLoop {
             };
             return self.refuse_connect(slot, refused);
         }
-        let wishes = self.wishes(&connect);
+        let wishes = wishes(self.mqtt_of(slot), &connect);
         match self.ask(slot, &connect, client_id) {
             Some(progress) => self.proceed(slot, progress, wishes),
             None => Flow::Closed,
@@ -109,39 +110,10 @@ impl EventLoop {
         Flow::Closed
     }
 
-    /// Checks that need no rule: identifier, will, limits (`spec/hardening.md` section 6).
-    fn check(&self, connect: &Connect<'_>, client_id: &str) -> Option<(ReasonCode, &'static str)> {
-        let mqtt = &self.shared.config.mqtt;
-        if client_id.is_empty() {
-            return Some((ReasonCode::ClientIdentifierNotValid, "client_id_required"));
-        }
-        if client_id.len() > mqtt.max_clientid_len {
-            return Some((ReasonCode::ClientIdentifierNotValid, "client_id_too_long"));
-        }
-        if mqtt.strict_mode
-            && (has_control_characters(client_id)
-                || connect.user_name.is_some_and(has_control_characters))
-        {
-            return Some((ReasonCode::ClientIdentifierNotValid, "control_characters"));
-        }
-        if let Some(will) = &connect.will {
-            if will.qos.as_u8() > mqtt.max_qos_allowed {
-                return Some((ReasonCode::QoSNotSupported, "will_qos_not_supported"));
-            }
-            if will.retain && !mqtt.retain_available {
-                return Some((ReasonCode::RetainNotSupported, "will_retain_not_supported"));
-            }
-        }
-        None
-    }
-
     /// Ask the pipeline.
     fn ask(&self, slot: u32, connect: &Connect<'_>, client_id: &str) -> Option<Progress> {
         let connection = self.connections.get(slot as usize)?;
-        let listener = self
-            .shared
-            .listeners
-            .get(usize::from(connection.listener))?;
+        let listener = self.listener(connection.listener);
         let user_properties: Vec<_> = connect.properties.user_properties.iter().collect();
         let request = ConnectRequest {
             client_id,
@@ -150,7 +122,7 @@ impl EventLoop {
             peer_host: Some(connection.peer.ip().to_canonical()),
             proto_ver: connect.version.level(),
             listener: &listener.id,
-            zone: &listener.zone,
+            zone: &self.zone(listener.zone).name,
             cert_common_name: None,
             cert_subject: None,
             auth_method: connect.properties.authentication_method,
@@ -226,6 +198,7 @@ impl EventLoop {
         let Some(mut parked) = connection.parked.take() else {
             return Flow::Park;
         };
+        self.peer_is_sending = true; // nothing was read meanwhile, so nobody knows
         let generation = connection.generation;
         let method = parked.suspended.auth_method().map(Box::<str>::from);
         let goes_on = matches!(reply, Reply::Continue { .. });
@@ -251,46 +224,6 @@ impl EventLoop {
                 } = *parked;
                 self.proceed(slot, suspended.resume(verdict, now), wishes)
             }
-        }
-    }
-
-    /// What the client asks of its session, free of the packet.
-    fn wishes(&self, connect: &Connect<'_>) -> Wishes {
-        let mqtt = &self.shared.config.mqtt;
-        let expiry_requested = connect.properties.session_expiry_interval.unwrap_or(0);
-        let expiry_interval = if connect.version == Version::V5 {
-            expiry_requested.min(mqtt.max_session_expiry_interval.unwrap_or(NEVER))
-        } else if connect.clean_start {
-            0
-        } else {
-            mqtt.session_expiry_interval
-        };
-        let will = connect.will.as_ref().map(|will| {
-            Box::new(Will {
-                topic: will.topic.into(),
-                properties: forwardable(will),
-                payload: will.payload.into(),
-                qos: will.qos,
-                retain: will.retain,
-                delay: will.properties.will_delay_interval.unwrap_or(0),
-                message_expiry: will.properties.message_expiry_interval,
-            })
-        });
-        Wishes {
-            clean_start: connect.clean_start,
-            expiry_interval,
-            expiry_requested,
-            keep_alive: connect.keep_alive,
-            will,
-            receive_maximum: connect
-                .properties
-                .receive_maximum
-                .map_or(u16::MAX, NonZeroU16::get),
-            assigned: connect.client_id.is_empty(),
-            topic_alias_maximum: connect.properties.topic_alias_maximum.unwrap_or(0),
-            response_information: connect.properties.request_response_information == Some(true),
-            no_problem_information: connect.properties.request_problem_information == Some(false),
-            proof: None,
         }
     }
 
@@ -324,16 +257,13 @@ impl EventLoop {
             topic: None,
             suppressed: 0,
         });
-        self.close(slot, Close::PeerGone);
+        self.close(slot, Close::Refused);
         Flow::Closed
     }
 
     /// Name of a listener.
     pub(crate) fn listener_id(&self, listener: u16) -> Arc<str> {
-        self.shared
-            .listeners
-            .get(usize::from(listener))
-            .map_or_else(|| Arc::from(""), |info| Arc::clone(&info.id))
+        Arc::clone(&self.listener(listener).id)
     }
 
     /// Hand a refusal to the log, unless one like it was written a moment ago.
@@ -356,6 +286,74 @@ impl EventLoop {
                 self.metrics().events_dropped.add(1);
             }
         }
+    }
+}
+
+/// Checks that need no rule: identifier, will, limits (`spec/hardening.md` section 6).
+fn check(
+    mqtt: &MqttConfig,
+    connect: &Connect<'_>,
+    client_id: &str,
+) -> Option<(ReasonCode, &'static str)> {
+    if client_id.is_empty() {
+        return Some((ReasonCode::ClientIdentifierNotValid, "client_id_required"));
+    }
+    if client_id.len() > mqtt.max_clientid_len {
+        return Some((ReasonCode::ClientIdentifierNotValid, "client_id_too_long"));
+    }
+    if mqtt.strict_mode
+        && (has_control_characters(client_id)
+            || connect.user_name.is_some_and(has_control_characters))
+    {
+        return Some((ReasonCode::ClientIdentifierNotValid, "control_characters"));
+    }
+    if let Some(will) = &connect.will {
+        if will.qos.as_u8() > mqtt.max_qos_allowed {
+            return Some((ReasonCode::QoSNotSupported, "will_qos_not_supported"));
+        }
+        if will.retain && !mqtt.retain_available {
+            return Some((ReasonCode::RetainNotSupported, "will_retain_not_supported"));
+        }
+    }
+    None
+}
+
+/// What the client asks of its session, free of the packet.
+fn wishes(mqtt: &MqttConfig, connect: &Connect<'_>) -> Wishes {
+    let expiry_requested = connect.properties.session_expiry_interval.unwrap_or(0);
+    let expiry_interval = if connect.version == Version::V5 {
+        expiry_requested.min(mqtt.max_session_expiry_interval.unwrap_or(NEVER))
+    } else if connect.clean_start {
+        0
+    } else {
+        mqtt.session_expiry_interval
+    };
+    let will = connect.will.as_ref().map(|will| {
+        Box::new(Will {
+            topic: will.topic.into(),
+            properties: forwardable(will),
+            payload: will.payload.into(),
+            qos: will.qos,
+            retain: will.retain,
+            delay: will.properties.will_delay_interval.unwrap_or(0),
+            message_expiry: will.properties.message_expiry_interval,
+        })
+    });
+    Wishes {
+        clean_start: connect.clean_start,
+        expiry_interval,
+        expiry_requested,
+        keep_alive: connect.keep_alive,
+        will,
+        receive_maximum: connect
+            .properties
+            .receive_maximum
+            .map_or(u16::MAX, NonZeroU16::get),
+        assigned: connect.client_id.is_empty(),
+        topic_alias_maximum: connect.properties.topic_alias_maximum.unwrap_or(0),
+        response_information: connect.properties.request_response_information == Some(true),
+        no_problem_information: connect.properties.request_problem_information == Some(false),
+        proof: None,
     }
 }
 

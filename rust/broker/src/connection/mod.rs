@@ -39,6 +39,8 @@ pub enum Phase {
     AwaitAuth,
     /// It carries the session in this slot.
     Online(u32),
+    /// It has ended; its socket is read for so many bytes more, so that its last words arrive.
+    Lingering(u32),
 }
 
 /// A connection.
@@ -128,6 +130,7 @@ impl EventLoop {
             Phase::AwaitVerdict | Phase::AwaitProxyHeader => return Flow::Park,
             // It does not count as a sign of life: one deadline holds for the whole exchange.
             Phase::AwaitAuth => return self.on_exchange(slot, header, body),
+            Phase::Lingering(_) => return Flow::Closed,
             Phase::AwaitConnect if header.packet_type == PacketType::Connect => {
                 connection.last_packet = now;
                 return self.on_connect(slot, header, body);

@@ -82,7 +82,7 @@ impl EventLoop {
             self.close(slot, Close::Server(ReasonCode::NotAuthorized));
             return Flow::Closed;
         }
-        if !self.shared.config.mqtt.shared_subscription
+        if !self.mqtt_of(slot).shared_subscription
             && subscribe
                 .subscriptions
                 .iter()
@@ -185,7 +185,7 @@ impl EventLoop {
     ) -> Result<Granted<'a>, Unmet> {
         let scope = FilterScope::parse(entry.filter).map_err(|_| INVALID)?;
         let filter = TopicFilter::parse(scope.filter()).map_err(|_| INVALID)?;
-        let mqtt = &self.shared.config.mqtt;
+        let mqtt = self.mqtt_of(slot);
         if matches!(scope, FilterScope::Exclusive(_)) && !mqtt.exclusive_subscription {
             let why = "exclusive subscriptions are not available";
             return Err((ReasonCode::TopicFilterInvalid, Some(why)));

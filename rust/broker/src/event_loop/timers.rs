@@ -4,7 +4,7 @@ use std::mem;
 
 use vallum_mqtt::packet::ReasonCode;
 
-use super::{EventLoop, accept::seconds_up, wheel::Entry};
+use super::{EventLoop, accept::seconds_up, linger::LINGER_SECONDS, wheel::Entry};
 use crate::connection::{Connection, Phase, disconnect::Close};
 
 impl EventLoop {
@@ -31,16 +31,13 @@ impl EventLoop {
 
     /// Seconds a connection has for what must come before it is a client: its PROXY header, its CONNECT.
     pub(super) fn patience_for_connect(&self, connection: &Connection) -> Option<u32> {
-        let idle_timeout = self.shared.config.mqtt.idle_timeout_ms.map(seconds_up);
+        let listener = self.listener(connection.listener);
+        let idle_timeout = self.mqtt_in(listener.zone).idle_timeout_ms.map(seconds_up);
         if connection.phase != Phase::AwaitProxyHeader {
             return idle_timeout;
         }
-        let header = self
-            .shared
-            .listeners
-            .get(usize::from(connection.listener))
-            .and_then(|info| info.proxies.as_ref())
-            .map(|proxies| seconds_up(proxies.timeout_ms));
+        let proxies = listener.proxies.as_ref();
+        let header = proxies.map(|proxies| seconds_up(proxies.timeout_ms));
         header.into_iter().chain(idle_timeout).min()
     }
 
@@ -81,6 +78,14 @@ impl EventLoop {
                 }
             }
             Phase::Online(_) => {}
+            Phase::Lingering(_) => {
+                let until = connection.last_packet.saturating_add(LINGER_SECONDS);
+                if now >= until {
+                    self.stop_lingering(slot);
+                } else {
+                    self.watch(until, (slot, generation));
+                }
+            }
         }
     }
 }
