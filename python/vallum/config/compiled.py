@@ -18,6 +18,7 @@ mqtt:      idle_timeout_ms, max_packet_size, max_clientid_len, max_topic_levels,
            server_keepalive, keepalive_multiplier, session_expiry_interval,
            max_session_expiry_interval, message_expiry_interval, max_awaiting_rel,
            await_rel_timeout, max_inflight, max_mqueue_len (0: no bound), mqueue_store_qos0,
+           mqueue_priorities{TOPIC}, mqueue_default_priority, retry_interval,
            max_subscriptions, upgrade_qos, ignore_loop_deliver, strict_mode
 retainer:  enable, max_payload_size, max_retained_messages, msg_expiry_interval_ms (0: for ever),
            stop_publish_clear_msg
@@ -291,7 +292,10 @@ def _mqtt(mqtt: Mqtt) -> dict[str, Any]:
         "await_rel_timeout": _seconds(mqtt.await_rel_timeout),
         "max_inflight": mqtt.max_inflight,
         "max_mqueue_len": mqtt.max_mqueue_len or 0,
+        "mqueue_priorities": mqtt.mqueue_priorities,
+        "mqueue_default_priority": mqtt.mqueue_default_priority,
         "mqueue_store_qos0": mqtt.mqueue_store_qos0,
+        "retry_interval": _seconds(mqtt.retry_interval) or None,
         "max_subscriptions": mqtt.max_subscriptions,
         "upgrade_qos": mqtt.upgrade_qos,
         "ignore_loop_deliver": mqtt.ignore_loop_deliver,

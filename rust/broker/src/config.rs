@@ -165,6 +165,13 @@ pub struct MqttConfig {
     pub max_inflight: u16,
     /// Most messages waiting behind the inflight window; 0 is unlimited.
     pub max_mqueue_len: usize,
+    /// Priorities of topics in the queue; `None`: all are alike.
+    pub mqueue_priorities: Option<HashMap<String, u8>>,
+    /// Priority of the topics that are not listed.
+    pub mqueue_default_priority: DefaultPriority,
+    /// Seconds after which a message that is not acknowledged is sent again to a client of MQTT 3.x that
+    /// is online; `None`: never.
+    pub retry_interval: Option<u32>,
     /// Whether `QoS` 0 messages wait in the queue of an offline session.
     pub mqueue_store_qos0: bool,
     /// Most subscriptions of a session; `None` is no limit.
@@ -178,6 +185,20 @@ pub struct MqttConfig {
 }
 
 impl MqttConfig {
+    /// Priority of a topic in the queue; 0 is the lowest.
+    pub fn priority_of(&self, topic: &str) -> u16 {
+        /// One above the highest that can be given.
+        const HIGHEST: u16 = 256;
+        let Some(priorities) = &self.mqueue_priorities else {
+            return 0;
+        };
+        match (priorities.get(topic), self.mqueue_default_priority) {
+            (Some(priority), _) => u16::from(*priority),
+            (None, DefaultPriority::Lowest) => 0,
+            (None, DefaultPriority::Highest) => HIGHEST,
+        }
+    }
+
     /// Highest `QoS` that a subscription to `filter` is granted.
     pub fn max_qos_of(&self, filter: &str) -> QoS {
         let rules = &self.subscription_max_qos_rules;
@@ -185,6 +206,16 @@ impl MqttConfig {
         let most = rule.map_or(self.max_qos_allowed, |r| r.qos.min(self.max_qos_allowed));
         QoS::from_u8(most).unwrap_or(QoS::ExactlyOnce)
     }
+}
+
+/// `mqtt.mqueue_default_priority`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum DefaultPriority {
+    /// Before all others.
+    Highest,
+    /// After all others.
+    Lowest,
 }
 
 /// The `broker` root.

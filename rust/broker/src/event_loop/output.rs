@@ -300,6 +300,7 @@ impl EventLoop {
             return;
         }
         let limit = mqtt.max_mqueue_len;
+        let priority = mqtt.priority_of(outgoing.topic);
         let delivery = Delivery {
             message: outgoing.keep(),
             qos,
@@ -310,7 +311,11 @@ impl EventLoop {
         let Some(session) = self.session_mut(to.session) else {
             return;
         };
-        if session.queue_mut().push(delivery, limit).is_some() {
+        if session
+            .queue_mut()
+            .push(delivery, priority, limit)
+            .is_some()
+        {
             self.metrics().dropped_queue_full.add(1);
         }
     }

@@ -121,6 +121,7 @@ impl EventLoop {
             .wishes
             .topic_alias_maximum
             .min(mqtt.max_topic_alias_out);
+        let retry_interval = mqtt.retry_interval;
         let expire_at = accepted.client.expire_at;
         let client_id = Arc::clone(&accepted.client.info.client_id);
         let Some(session) = self.session_mut(reference) else {
@@ -154,10 +155,11 @@ impl EventLoop {
                 no_problem_information: accepted.wishes.no_problem_information,
             }));
         }
-        if connection.patience > 0 {
-            let entry = (slot, connection.generation);
-            let at = now.saturating_add(connection.patience);
-            self.watch(at, entry);
+        let entry = (slot, connection.generation);
+        let keep_alive = (connection.patience > 0).then_some(connection.patience);
+        let retry = retry_interval.filter(|_| connection.version != Version::V5);
+        if let Some(first) = keep_alive.into_iter().chain(retry).min() {
+            self.watch(now.saturating_add(first), entry);
         }
         self.metrics().client_connected.add(1);
         self.send_connack(slot, &accepted, &client_id, present);
