@@ -22,13 +22,15 @@ mqtt:      idle_timeout_ms, max_packet_size, max_clientid_len, max_topic_levels,
            max_subscriptions, upgrade_qos, ignore_loop_deliver, strict_mode
 retainer:  enable, max_payload_size, max_retained_messages, msg_expiry_interval_ms (0: for ever),
            stop_publish_clear_msg
-root:      broker{shared_subscription_group{NAME{strategy, initial_sticky_pick}}}
+root:      auto_subscribe[topic, qos, no_local, retain_as_published, retain_handling]
+           broker{shared_subscription_group{NAME{strategy, initial_sticky_pick}}}
 
 policy:    version, profile, use_username_as_clientid, client_attrs_init[expression, set_as_attr],
            clientid_override, zones{NAME{these three}} (all but `default`),
            authentication[ignore_backend_failures, chain, listeners{enable_authn, chain}],
            authorization[no_match, deny_action, ignore_backend_failures,
-           topic_template_allow{plus, hash, slash}, sources[type, enable, precondition, path, text]]
+           topic_template_allow{plus, hash, slash}, sources[type, enable, precondition, path,
+           text]], rewrite[action, source_topic, re, dest_topic]
 cinfo:     mechanism, id, enable, precondition, checks[is_match[], result]
 jwt:       mechanism, id, enable, precondition, from, key, verify_claims[[name, template]],
            acl_claim_name, disconnect_after_expire, on_missing_jwt
@@ -108,6 +110,15 @@ def policy_document(config: Config, methods: Sequence[str] = ()) -> dict[str, An
                 for kind, name, listener in config.enabled_listeners()
             },
         },
+        "rewrite": [
+            {
+                "action": rule.action,
+                "source_topic": rule.source_topic,
+                "re": rule.re,
+                "dest_topic": rule.dest_topic,
+            }
+            for rule in config.rewrite
+        ],
         "authorization": {
             "no_match": authorization.no_match,
             "deny_action": authorization.deny_action,
@@ -256,6 +267,16 @@ def broker_document(config: Config, *, loops: int = 0) -> dict[str, Any]:
             "msg_expiry_interval_ms": _ms(retainer.msg_expiry_interval),
             "stop_publish_clear_msg": retainer.stop_publish_clear_msg,
         },
+        "auto_subscribe": [
+            {
+                "topic": each.topic,
+                "qos": each.qos,
+                "no_local": each.nl == 1,
+                "retain_as_published": each.rap == 1,
+                "retain_handling": each.rh,
+            }
+            for each in config.auto_subscribe.topics
+        ],
         "broker": {
             "shared_subscription_group": {
                 name: {"strategy": group.strategy, "initial_sticky_pick": group.initial_sticky_pick}

@@ -30,6 +30,8 @@ pub struct BrokerConfig {
     pub retainer: RetainerConfig,
     /// The `broker` root.
     pub broker: BrokerRootConfig,
+    /// Subscriptions that every client gets.
+    pub auto_subscribe: Vec<AutoSubscriptionConfig>,
 }
 
 impl BrokerConfig {
@@ -292,6 +294,22 @@ impl MaxQosRule {
                 .as_deref()
                 .is_some_and(|wider| filter_covers(wider, filter))
     }
+}
+
+/// One of `auto_subscribe.topics`.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct AutoSubscriptionConfig {
+    /// The filter, with `${clientid}`, `${username}`, `${host}` and `${port}`.
+    pub topic: String,
+    /// Highest `QoS` of deliveries.
+    pub qos: u8,
+    /// Own messages are not sent back.
+    pub no_local: bool,
+    /// The RETAIN flag is passed on.
+    pub retain_as_published: bool,
+    /// When retained messages are sent: 0 always, 1 if the subscription is new, 2 never.
+    pub retain_handling: u8,
 }
 
 /// The `retainer` root.

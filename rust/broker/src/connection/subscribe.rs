@@ -9,7 +9,10 @@ use vallum_mqtt::{
     },
     topic::{FilterScope, TopicFilter, has_control_characters},
 };
-use vallum_policy::acl::{Action, Request};
+use vallum_policy::{
+    acl::{Action, Request},
+    profile::Profile,
+};
 
 use super::disconnect::Close;
 use crate::{
@@ -32,7 +35,7 @@ fn granted_code(qos: QoS) -> ReasonCode {
 }
 
 /// Why a filter was refused: its code, and where that says too little a text for the client.
-type Unmet = (ReasonCode, Option<&'static str>);
+pub(crate) type Unmet = (ReasonCode, Option<&'static str>);
 
 const INVALID: Unmet = (ReasonCode::TopicFilterInvalid, None);
 const LOST: Unmet = (ReasonCode::UnspecifiedError, None);
@@ -42,15 +45,45 @@ const TAKEN: Unmet = (
 );
 
 /// What became of one filter of a SUBSCRIBE that was granted.
-struct Granted<'a> {
+pub(crate) struct Granted<'a> {
     /// Without its prefix.
-    filter: &'a str,
-    options: SubscriptionOptions,
+    pub(crate) filter: &'a str,
+    pub(crate) options: SubscriptionOptions,
     /// Retained messages are due.
-    replay: bool,
+    pub(crate) replay: bool,
+}
+
+/// A subscription with the filter that a rule put in place of its own, if one did.
+fn in_place_of<'a>(
+    asked: Subscription<'a>,
+    rewritten: &'a [Option<String>],
+    n: usize,
+) -> Subscription<'a> {
+    let filter = rewritten.get(n).and_then(Option::as_deref);
+    Subscription {
+        filter: filter.unwrap_or(asked.filter),
+        ..asked
+    }
 }
 
 impl EventLoop {
+    /// The filters that rules put in place of these; empty if there are no rules.
+    fn rewritten<'a>(
+        &mut self,
+        reference: SessionRef,
+        filters: impl Iterator<Item = &'a str>,
+    ) -> Vec<Option<String>> {
+        if !self.pipeline.rewrites_subscribe() {
+            return Vec::new();
+        }
+        let Some(client) = self.session_mut(reference).map(|s| s.client.clone()) else {
+            return Vec::new();
+        };
+        filters
+            .map(|filter| self.pipeline.rewrite_subscribe(&client.info, filter))
+            .collect()
+    }
+
     /// A SUBSCRIBE.
     pub(crate) fn on_subscribe(
         &mut self,
@@ -71,12 +104,20 @@ impl EventLoop {
             .properties
             .subscription_identifier
             .map_or(0, NonZeroU32::get);
+        let filters = subscribe.subscriptions.iter().map(|entry| entry.filter);
+        let rewritten = self.rewritten(reference, filters);
+        let legacy = self.pipeline.profile() == Profile::Legacy; // rules see what the client asked for
         // All filters are judged before the first is subscribed: with `deny_action = disconnect` one
         // that is denied fails the whole packet (`spec/authorization.md` section 3).
         let judged: Vec<Result<(), Unmet>> = subscribe
             .subscriptions
             .iter()
-            .map(|entry| self.permit_subscribe(slot, reference, &entry))
+            .enumerate()
+            .map(|(n, asked)| {
+                let entry = in_place_of(asked, &rewritten, n);
+                let judged = if legacy { asked.filter } else { entry.filter };
+                self.permit_subscribe(slot, reference, &entry, judged)
+            })
             .collect();
         if self.denial_disconnects() && judged.contains(&Err((ReasonCode::NotAuthorized, None))) {
             self.close(slot, Close::Server(ReasonCode::NotAuthorized));
@@ -98,7 +139,9 @@ impl EventLoop {
         let mut codes = Vec::with_capacity(judged.len());
         let mut replays = Vec::new();
         let mut explained = None;
-        for (entry, judged) in subscribe.subscriptions.iter().zip(judged) {
+        let entries = subscribe.subscriptions.iter().enumerate();
+        for ((n, asked), judged) in entries.zip(judged) {
+            let entry = in_place_of(asked, &rewritten, n);
             match judged.and_then(|()| self.subscribe_one(slot, reference, &entry, id)) {
                 Ok(granted) => {
                     codes.push(granted_code(granted.options.qos));
@@ -149,12 +192,13 @@ impl EventLoop {
         })
     }
 
-    /// Form and authorization of one filter.
-    fn permit_subscribe(
+    /// Form and authorization of one filter; `judged` is what the rules see of it.
+    pub(crate) fn permit_subscribe(
         &mut self,
         slot: u32,
         reference: SessionRef,
         entry: &Subscription<'_>,
+        judged: &str,
     ) -> Result<(), Unmet> {
         FilterScope::parse(entry.filter).map_err(|_| INVALID)?;
         let client = self
@@ -164,19 +208,19 @@ impl EventLoop {
         let request = Request {
             action: Action::Subscribe,
             qos: entry.qos.as_u8(),
-            topic: entry.filter,
+            topic: judged,
         };
         let verdict = self.pipeline.authorize(&client, &request, self.unix_now);
         if verdict.allow {
             return Ok(());
         }
         self.metrics().subscribe_denied.add(1);
-        self.report_denied(slot, "subscribe", &client, &verdict, entry.filter);
+        self.report_denied(slot, "subscribe", &client, &verdict, judged);
         Err((ReasonCode::NotAuthorized, None))
     }
 
     /// Limits, then the subscription itself.
-    fn subscribe_one<'a>(
+    pub(crate) fn subscribe_one<'a>(
         &mut self,
         slot: u32,
         reference: SessionRef,
@@ -260,8 +304,10 @@ impl EventLoop {
         let Some(reference) = self.session_ref(session_slot) else {
             return Flow::Closed;
         };
+        let rewritten = self.rewritten(reference, unsubscribe.filters.iter());
         let mut codes = Vec::new();
-        for filter in unsubscribe.filters.iter() {
+        for (n, asked) in unsubscribe.filters.iter().enumerate() {
+            let filter = rewritten.get(n).and_then(Option::as_deref).unwrap_or(asked);
             if FilterScope::parse(filter).is_err() {
                 if version != Version::V5 {
                     // 3.x has no code to say so with.

@@ -107,6 +107,9 @@ impl EventLoop {
             self.tell_groups(session, true);
             self.resume(session);
         }
+        if !self.shared.auto_subscriptions.is_empty() {
+            self.auto_subscribe(slot, session);
+        }
         Flow::Continue
     }
 

@@ -30,7 +30,7 @@ pub(crate) const DEADLINE: Duration = Duration::from_secs(10);
 pub(crate) fn policy(chain: &str, enable_authn: &str) -> Arc<Pipeline> {
     let text = format!(
         r#"{{"version":1,"profile":"hardened","use_username_as_clientid":false,
-        "client_attrs_init":[],"clientid_override":null,"zones":{{}},
+        "client_attrs_init":[],"clientid_override":null,"zones":{{}},"rewrite":[],
         "authentication":{{"ignore_backend_failures":false,"chain":null,
           "listeners":{{"tcp:default":{{"enable_authn":"{enable_authn}","chain":{chain}}}}}}},
         "authorization":{{"no_match":"allow","deny_action":"ignore","ignore_backend_failures":false,
@@ -80,6 +80,7 @@ fn start(
                  "subscription_max_qos_rules": []}}],
         "broker": {"shared_subscription_group":
             {"stuck": {"strategy": "sticky", "initial_sticky_pick": "hash_topic"}}},
+        "auto_subscribe": [],
         "retainer": {"enable": true, "max_payload_size": 1_048_576, "max_retained_messages": 0,
                      "msg_expiry_interval_ms": 0, "stop_publish_clear_msg": false}
     });

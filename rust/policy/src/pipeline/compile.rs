@@ -20,6 +20,7 @@ use super::{
         OnMissingConfig, PolicyConfig, StageConfig, TokenFieldConfig, ZoneConfig,
     },
     connect::ListenerPolicy,
+    rewrite::Rewriter,
 };
 use crate::{
     decision::Name,
@@ -99,10 +100,13 @@ impl Pipeline {
         let (global, listeners) = chains(config.profile, &config.authentication, &mut faults);
         let authorization =
             Authorization::compile(config.profile, &config.authorization, &mut faults);
+        let allow = authorization.template_allow();
+        let rewriter = Rewriter::compile(config.profile, allow, &config.rewrite, &mut faults);
         if !faults.0.is_empty() {
             return Err(faults.0);
         }
         Ok(Self {
+            rewriter,
             profile: config.profile,
             identity,
             zones,

@@ -104,6 +104,7 @@ pub fn policy(profile: &str, chain: Value) -> Value {
         "client_attrs_init": [],
         "clientid_override": null,
         "zones": {},
+        "rewrite": [],
         "authentication": {"ignore_backend_failures": false, "chain": chain, "listeners": {}},
         "authorization": {
             "no_match": "deny",
