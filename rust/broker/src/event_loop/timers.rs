@@ -71,7 +71,11 @@ impl EventLoop {
             }
             Phase::Online(_) if connection.patience > 0 => {
                 let dead_at = connection.last_packet.saturating_add(connection.patience);
-                if now >= dead_at {
+                if connection.held {
+                    // Nobody listens to it, so its silence says nothing.
+                    let patience = connection.patience;
+                    self.watch(now.saturating_add(patience), (slot, generation));
+                } else if now >= dead_at {
                     self.close(slot, Close::Server(ReasonCode::KeepAliveTimeout));
                 } else {
                     self.watch(dead_at, (slot, generation));

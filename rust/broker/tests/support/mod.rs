@@ -223,22 +223,35 @@ impl Client {
 
     /// Subscribe and insist on success.
     pub(crate) fn subscribe(&mut self, filter: &str, qos: QoS) {
+        self.subscribe_all(&[filter.to_owned()], qos);
+    }
+
+    /// Subscribe to all of these with one packet and insist on success.
+    pub(crate) fn subscribe_all(&mut self, filters: &[String], qos: QoS) {
+        let codes = self.try_subscribe(filters, qos);
+        assert!(codes.iter().all(|code| !code.is_failure()), "{codes:?}");
+    }
+
+    /// Subscribe to all of these with one packet; gives the codes of the SUBACK, which must come next.
+    pub(crate) fn try_subscribe(&mut self, filters: &[String], qos: QoS) -> Vec<ReasonCode> {
         let mut raw = Vec::new();
-        let subscription = Subscription {
-            filter,
-            qos,
-            no_local: false,
-            retain_as_published: false,
-            retain_handling: vallum_mqtt::packet::RetainHandling::OnSubscribe,
-        };
-        subscription.write(self.version, &mut raw).unwrap();
+        for filter in filters {
+            let subscription = Subscription {
+                filter,
+                qos,
+                no_local: false,
+                retain_as_published: false,
+                retain_handling: vallum_mqtt::packet::RetainHandling::OnSubscribe,
+            };
+            subscription.write(self.version, &mut raw).unwrap();
+        }
         self.send(&Packet::Subscribe(Subscribe {
             packet_id: NonZeroU16::MIN,
             subscriptions: Subscriptions::parse(self.version, &raw).unwrap(),
             properties: SubscribeProperties::default(),
         }));
         match self.next() {
-            Got::SubAck(codes) => assert!(codes.iter().all(|code| !code.is_failure()), "{codes:?}"),
+            Got::SubAck(codes) => codes,
             other => panic!("expected SUBACK, got {other:?}"),
         }
     }
