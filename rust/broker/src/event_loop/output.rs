@@ -19,7 +19,7 @@ const EARLY_FLUSH_BYTES: usize = 256 * 1024;
 
 /// Payloads from this size on, in bytes, are not copied for each receiver: their outboxes refer to one
 /// [`Message`]. Below it a copy costs less than the bookkeeping (`docs/design.md` section 5).
-pub(super) const SHARED_PAYLOAD_BYTES: usize = 4096;
+pub(super) const SHARED_PAYLOAD_BYTES: usize = 3072;
 
 /// A message on its way to its receivers. It borrows from the packet it came in; an owned
 /// [`Message`] is made only when some receiver has to keep it.

@@ -272,7 +272,14 @@ impl Client {
 
     /// Publish; `id` is 0 for `QoS` 0.
     pub(crate) fn publish(&mut self, topic: &str, payload: &[u8], qos: QoS, id: u16) {
-        self.send(&Packet::Publish(Publish {
+        let bytes = self.publish_bytes(topic, payload, qos, id);
+        self.send_bytes(&bytes);
+    }
+
+    /// The bytes of a PUBLISH; `id` is 0 for `QoS` 0.
+    pub(crate) fn publish_bytes(&self, topic: &str, payload: &[u8], qos: QoS, id: u16) -> Vec<u8> {
+        let mut bytes = Vec::new();
+        let publish = Publish {
             dup: false,
             qos,
             retain: false,
@@ -280,7 +287,10 @@ impl Client {
             packet_id: NonZeroU16::new(id),
             properties: PublishProperties::default(),
             payload,
-        }));
+        };
+        let packet = Packet::Publish(publish);
+        packet.encode(self.version, &mut bytes).unwrap();
+        bytes
     }
 
     pub(crate) fn ack(&mut self, packet: PacketType, id: u16) {
