@@ -5,8 +5,8 @@
 //! The publisher is not read until the last receiver has been served, and is acknowledged then: so what
 //! it publishes stays in order, and what is under way is bounded by the number of publishers.
 //!
-//! The same file holds the budget of a turn: past [`TURN_WORK`] deliveries, what clients sent waits for
-//! the next one.
+//! The same file holds the budget of a turn: past [`TURN_WORK`] deliveries, what clients or other loops
+//! sent waits for the next one.
 
 use std::{collections::VecDeque, mem, num::NonZeroU16, sync::Arc};
 
@@ -27,7 +27,7 @@ const SLICE: usize = 512;
 /// Receivers that may be listed for messages that wait; past it nothing is read from clients, and a
 /// message that comes all the same (a will) has its receivers looked up again later.
 const MAX_PENDING_TARGETS: usize = 2 * 1024 * 1024;
-/// Deliveries in one turn after which the rest of what clients sent waits for the next.
+/// Deliveries in one part of a turn after which the rest of what was sent waits for the next turn.
 const TURN_WORK: usize = 65_536;
 
 /// What became of a message.
@@ -75,7 +75,7 @@ pub(crate) struct Fanouts {
     foreign: VecDeque<Foreign>,
     /// Receivers listed in `own`.
     listed: usize,
-    /// Deliveries of this turn.
+    /// Deliveries of this part of the turn.
     work: usize,
     /// Connections that used the turn up and go on in the next.
     yielded: VecDeque<(u32, u32)>,
@@ -91,12 +91,23 @@ impl Fanouts {
             })
     }
 
-    /// Whether nothing more may be taken from clients in this turn.
+    /// Whether nothing more may be taken from clients in this part of the turn.
     pub(crate) fn is_full(&self) -> bool {
-        self.work > TURN_WORK || self.listed > MAX_PENDING_TARGETS
+        self.is_spent() || self.listed > MAX_PENDING_TARGETS
     }
 
-    /// Count deliveries made in this turn.
+    /// Whether this part of the turn is used up.
+    pub(super) fn is_spent(&self) -> bool {
+        self.work > TURN_WORK
+    }
+
+    /// A new part of the turn. Sockets, other loops and those that wait each have one, so that none of
+    /// them can use up what the others need.
+    pub(super) fn begin_part(&mut self) {
+        self.work = 0;
+    }
+
+    /// Count deliveries.
     pub(crate) fn spend(&mut self, deliveries: usize) {
         self.work += deliveries;
     }
@@ -108,9 +119,9 @@ impl Fanouts {
 }
 
 impl EventLoop {
-    /// A new turn: connections that used up an earlier one go on.
-    pub(super) fn begin_turn(&mut self) {
-        self.fanouts.work = 0;
+    /// Connections that used up an earlier turn go on.
+    pub(super) fn serve_yielded(&mut self) {
+        self.fanouts.begin_part();
         for _ in 0..self.fanouts.yielded.len() {
             if self.fanouts.is_full() {
                 return;

@@ -16,19 +16,19 @@ use crate::{
 };
 
 impl EventLoop {
-    /// Take what was asked, and begin with it.
-    pub(super) fn empty_inbox(&mut self) {
+    /// Take what was asked.
+    pub(super) fn take_inbox(&mut self) {
         let Some(inbox) = self.shared.inboxes.get(usize::from(self.index)) else {
             return;
         };
         self.incoming.extend(inbox.take());
-        self.serve_incoming();
     }
 
     /// Do what was asked, as much as fits into a turn.
     pub(super) fn serve_incoming(&mut self) {
+        self.fanouts.begin_part();
         let mut done = 0;
-        while !self.fanouts.is_full() {
+        while !self.fanouts.is_spent() {
             let Some(item) = self.incoming.pop_front() else {
                 break;
             };

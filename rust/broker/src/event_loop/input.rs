@@ -50,6 +50,9 @@ impl EventLoop {
     /// Read on where the last read filled the buffer.
     pub(super) fn read_again(&mut self) {
         for _ in 0..self.ready.len().min(READ_SLICE) {
+            if self.fanouts.is_full() {
+                return;
+            }
             let Some((slot, generation)) = self.ready.pop_front() else {
                 return;
             };

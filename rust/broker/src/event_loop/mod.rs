@@ -214,12 +214,11 @@ impl EventLoop {
                 self.pipeline_version = self.shared.pipeline_version();
                 self.pipeline = self.shared.pipeline();
             }
-            self.begin_turn();
-            self.serve_incoming();
+            self.fanouts.begin_part();
             self.read_again();
             for event in &events {
                 match event.token() {
-                    WAKE => self.empty_inbox(),
+                    WAKE => self.take_inbox(),
                     Token(n) if n >= FIRST_LISTENER => self.accept(n - FIRST_LISTENER),
                     token => {
                         if let Some(slot) = self.slot_of(token) {
@@ -228,6 +227,8 @@ impl EventLoop {
                     }
                 }
             }
+            self.serve_incoming();
+            self.serve_yielded();
             self.publish_due();
             self.replay_retained();
             self.serve_fanouts();
