@@ -9,7 +9,8 @@ broker:    version, loops, listeners[], mqtt, retainer, broker
 listeners: id, bind, max_connections, zone, backlog, access_rules[],
            proxy_protocol{timeout_ms, trusted[]} (null: off),
            websocket{path, max_frame_size, fail_if_no_subprotocol, subprotocols[],
-           origins{allow_absence, allowed[]} (null: not looked at)} (null: plain TCP)
+           origins{allow_absence, allowed[]} (null: not looked at)} (null: plain TCP),
+           tls{...} (null: in clear): `server_tls.document`
 mqtt:      idle_timeout_ms, max_packet_size, max_clientid_len, max_topic_levels, max_topic_alias,
            max_qos_allowed, retain_available, wildcard_subscription, shared_subscription,
            exclusive_subscription, shared_subscription_strategy,
@@ -18,7 +19,8 @@ mqtt:      idle_timeout_ms, max_packet_size, max_clientid_len, max_topic_levels,
            keepalive_multiplier, session_expiry_interval, max_session_expiry_interval,
            message_expiry_interval, max_awaiting_rel, await_rel_timeout, max_inflight,
            max_mqueue_len (0: no bound), mqueue_store_qos0, max_subscriptions, upgrade_qos,
-           ignore_loop_deliver, strict_mode, max_outbox_bytes
+           ignore_loop_deliver, strict_mode, max_outbox_bytes, peer_cert_as_username,
+           peer_cert_as_clientid
 retainer:  enable, max_payload_size, max_retained_messages, msg_expiry_interval_ms (0: for ever),
            stop_publish_clear_msg
 root:      broker{shared_subscription_group{NAME{strategy, initial_sticky_pick}}}
@@ -43,6 +45,7 @@ from typing import Any
 
 from pydantic import ValidationError
 
+from vallum.config import server_tls
 from vallum.config.hocon import ObjectNode, Origin
 from vallum.config.load import Config
 from vallum.config.models import (
@@ -189,7 +192,13 @@ def jwt_stage(
 
 
 def broker_document(config: Config, *, loops: int = 0) -> dict[str, Any]:
-    """What the data plane needs to start; `loops` 0 means one event loop per core."""
+    """What the data plane needs to start; `loops` 0 means one event loop per core.
+
+    It may hold passwords of keys: never log it.
+
+    Raises:
+        ConfigError: a secret's file has become unreadable since the configuration was loaded.
+    """
     mqtt, retainer = config.mqtt, config.retainer
     return {
         "version": VERSION,
@@ -204,6 +213,7 @@ def broker_document(config: Config, *, loops: int = 0) -> dict[str, Any]:
                 "access_rules": [_access_rule(rule) for rule in listener.access_rules],
                 "proxy_protocol": _proxy_protocol(listener, config.profile),
                 "websocket": _websocket(listener),
+                "tls": _tls(listener, config),
             }
             for kind, name, listener in config.enabled_listeners()
             if (bind := bind_of(kind, name, listener)) is not None
@@ -240,6 +250,8 @@ def broker_document(config: Config, *, loops: int = 0) -> dict[str, Any]:
             "ignore_loop_deliver": mqtt.ignore_loop_deliver,
             "strict_mode": mqtt.strict_mode,
             "max_outbox_bytes": MAX_OUTBOX_BYTES,
+            "peer_cert_as_username": _unless_disabled(mqtt.peer_cert_as_username),
+            "peer_cert_as_clientid": _unless_disabled(mqtt.peer_cert_as_clientid),
         },
         "retainer": {
             "enable": retainer.enable,
@@ -295,6 +307,20 @@ def _websocket(listener: Listener) -> dict[str, Any] | None:
         if options.check_origin_enable
         else None,
     }
+
+
+def _tls(listener: Listener, config: Config) -> dict[str, Any] | None:
+    options = server_tls.options_of(listener)
+    if options is None:
+        return None
+    try:
+        return server_tls.document(options, config.crl_cache.capacity)
+    except (OSError, ValueError) as error:  # its file changed after it was checked
+        raise ConfigError.of("listeners", str(error)) from error
+
+
+def _unless_disabled(value: str) -> str | None:
+    return None if value == "disabled" else value
 
 
 def _ms(value: timedelta) -> int:

@@ -25,6 +25,7 @@ from vallum.config.models import (
     Authorization,
     BrokerRoot,
     Context,
+    CrlCache,
     Dashboard,
     Listener,
     Listeners,
@@ -58,6 +59,7 @@ class Config:
     authorization: Authorization
     retainer: Retainer
     broker: BrokerRoot
+    crl_cache: CrlCache
     dashboard: Dashboard
     log: Log
     node: Node
@@ -89,11 +91,7 @@ class Config:
         named = self.listeners.items()
         if not named:
             return [("tcp", "default", TcpListener.check({"bind": "127.0.0.1:1883"}))]
-        return [
-            (kind, name, listener)
-            for kind, name, listener in named
-            if listener.enable and kind in checks.LISTENER_TYPES
-        ]
+        return [(kind, name, listener) for kind, name, listener in named if listener.enable]
 
 
 def load(
@@ -180,6 +178,7 @@ class _Loader:
         mqtt, retainer = self._model(Mqtt, "mqtt"), self._model(Retainer, "retainer")
         dashboard, log = self._model(Dashboard, "dashboard"), self._model(Log, "log")
         node, broker = self._model(Node, "node"), self._model(BrokerRoot, "broker")
+        crl_cache = self._model(CrlCache, "crl_cache")
         models: dict[str, Section | None] = {
             "authentication_settings": settings,
             "authorization": authorization,
@@ -195,6 +194,9 @@ class _Loader:
         if listeners is not None:
             self._faults(checks.listener_faults(listeners, self._context))
             self._warnings(checks.exposed(listeners))
+            faults, warnings = checks.tls_findings(listeners, (crl_cache or CrlCache()).capacity)
+            self._faults(faults)
+            self._warnings(warnings)
         known = {name: model for name, model in models.items() if model is not None}
         not_yet.check(self._tree, known, self._report)
         self._warn_of_gaps(authentication, listeners)
@@ -209,6 +211,7 @@ class _Loader:
             or log is None
             or node is None
             or broker is None
+            or crl_cache is None
         ):
             return None
         return Config(
@@ -220,6 +223,7 @@ class _Loader:
             authorization=authorization,
             retainer=retainer,
             broker=broker,
+            crl_cache=crl_cache,
             dashboard=dashboard,
             log=log,
             node=node,

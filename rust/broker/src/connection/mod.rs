@@ -4,6 +4,7 @@
 //! outgoing ones only while the socket does not take them.
 
 pub(crate) mod acks;
+mod certificate;
 pub(crate) mod connect;
 pub(crate) mod disconnect;
 pub mod outbox;

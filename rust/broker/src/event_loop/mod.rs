@@ -7,11 +7,13 @@
 //! - [`output`]: packets to bytes out.  - [`backlog`]: deliveries that were kept.
 //! - [`inbox`]: what other threads ask. - [`timers`]: connect deadlines, keep-alive.
 //! - [`wheel`]: the timer wheel.        - [`proxied`]: PROXY headers, addresses refused.
+//! - [`encrypted`] connections: TLS handshakes in their turn.
 //!
 //! What each packet does stands in [`crate::connection`], one file a packet.
 
 mod accept;
 mod backlog;
+mod encrypted;
 mod inbox;
 mod input;
 mod output;
@@ -31,7 +33,7 @@ use mio::{Events, Poll, Token, net::TcpListener};
 use slab::Slab;
 use vallum_policy::pipeline::Pipeline;
 
-use self::wheel::Wheel;
+use self::{encrypted::Handshakes, wheel::Wheel};
 pub(crate) use self::{input::Flow, output::Outgoing};
 use crate::{
     clock,
@@ -91,6 +93,10 @@ pub(crate) struct EventLoop {
     dirty: VecDeque<(u32, u32)>,
     /// Connections whose last read filled the buffer.
     ready: VecDeque<(u32, u32)>,
+    /// TLS handshakes whose turn is to come.
+    handshakes: Handshakes,
+    /// What one read brought, decrypted; empty until the first TLS connection.
+    clear: Vec<u8>,
     /// Sessions online since the last second whose credentials expire: their timers are not armed yet.
     pub(crate) unarmed: Vec<SessionRef>,
     /// Retained messages still to be sent, a slice a turn.
@@ -149,6 +155,8 @@ impl EventLoop {
             pool: BufferPool::default(),
             dirty: VecDeque::new(),
             ready: VecDeque::new(),
+            handshakes: Handshakes::default(),
+            clear: Vec::new(),
             unarmed: Vec::new(),
             replays: VecDeque::new(),
             outbound: (0..loops).map(|_| Vec::new()).collect(),
@@ -194,6 +202,7 @@ impl EventLoop {
                 self.pipeline_version = self.shared.pipeline_version();
                 self.pipeline = self.shared.pipeline();
             }
+            self.shake_hands_again();
             self.read_again();
             for event in &events {
                 match event.token() {
@@ -244,7 +253,7 @@ impl EventLoop {
             let both = mio::Interest::READABLE | mio::Interest::WRITABLE;
             let registry = self.poll.registry();
             if registry
-                .reregister(connection.transport.socket(), token, both)
+                .reregister(connection.transport.tcp(), token, both)
                 .is_err()
             {
                 self.close(slot, Close::PeerGone);
@@ -257,6 +266,7 @@ impl EventLoop {
         if self.congested {
             Some(Duration::from_millis(1))
         } else if !self.ready.is_empty()
+            || !self.handshakes.is_empty()
             || !self.dirty.is_empty()
             || !self.replays.is_empty()
             || self.delayed.is_due(self.now)

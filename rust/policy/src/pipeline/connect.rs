@@ -10,7 +10,7 @@ use super::{
     config::EnableAuthn,
 };
 use crate::{
-    client::{Attributes, ClientInfo},
+    client::{Attributes, ClientInfo, TlsPeer},
     decision::{Name, Stage, Why, reason_code},
     expr::Expression,
     profile::Profile,
@@ -37,6 +37,8 @@ pub struct ConnectRequest<'a> {
     pub cert_common_name: Option<&'a str>,
     /// Distinguished name of the client certificate.
     pub cert_subject: Option<&'a str>,
+    /// What else TLS says.
+    pub tls: Option<&'a TlsPeer>,
     /// Authentication Method: enhanced authentication is asked for.
     pub auth_method: Option<&'a str>,
     /// Authentication Data.
