@@ -7,10 +7,14 @@ against what this makes.
 
 from __future__ import annotations
 
+import ast
+import inspect
 import re
+import textwrap
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import timedelta
+from itertools import pairwise
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -34,6 +38,7 @@ from vallum.config.models import (
     Section,
     ServerTls,
     TcpListener,
+    Zone,
 )
 from vallum.config.models.authentication import UNAVAILABLE as AUTHENTICATORS
 from vallum.config.models.authorization import UNAVAILABLE as SOURCES
@@ -109,6 +114,13 @@ TABLES = (
     Table("crl_cache", "crl_cache", CrlCache, "With `enable_crl_check` of a listener."),
     Table("mqtt", "mqtt", Mqtt),
     Table(
+        "zones.NAME",
+        "zones.*",
+        Zone,
+        "A listener names its zone with `zone`; `default` is there without being written. Whatever "
+        "holds for `mqtt` below and above holds for `zones.NAME.mqtt`.",
+    ),
+    Table(
         "mqtt.client_attrs_init[]",
         "mqtt.client_attrs_init.*",
         ClientAttribute,
@@ -160,6 +172,7 @@ def render() -> str:
     """The text of the page."""
     parts = [INTRODUCTION]
     for table in TABLES:
+        _add_docstrings(table.model)
         rows = [row for row in _rows(table) if row]
         if rows:
             parts.append(f"## {table.title}\n")
@@ -179,6 +192,27 @@ def _rows(table: Table) -> Iterator[str]:
             continue
         cells = (f"`{key}`", _kind(key, info), _default(info), _meaning(info))
         yield "| " + " | ".join(cell.replace("|", "\\|") for cell in cells) + " |"
+
+
+def _add_docstrings(model: type[Section]) -> None:
+    """Describe the fields. At run time nobody reads their docstrings, and finding them is slow."""
+    for owner in reversed(model.__mro__):
+        if not issubclass(owner, Section):
+            continue
+        source = ast.parse(textwrap.dedent(inspect.getsource(owner)))
+        statements = [
+            line
+            for found in ast.walk(source)
+            if isinstance(found, ast.ClassDef)
+            for line in found.body
+        ]
+        for field, text in pairwise(statements):
+            match field, text:
+                case (
+                    ast.AnnAssign(target=ast.Name(id=name)),
+                    ast.Expr(value=ast.Constant(value=str(description))),
+                ) if name in model.model_fields:
+                    model.model_fields[name].description = description
 
 
 def _meaning(info: FieldInfo) -> str:
@@ -336,7 +370,7 @@ def _not_available() -> Iterator[str]:
     yield "| key | unless it is |\n|---|---|"
     rows = [f"| `{path}` | its default |" for path in not_yet.REFUSED]
     rows += [f"| `{path}` | {_harmless(value)} |" for path, value in roots.REFUSED.items()]
-    rows.append("| `zones.NAME` | absent |")
+    rows.append("| `zones.NAME.flapping_detect.enable` | `false` |")
     yield "\n".join(rows) + "\n"
     authenticators = ", ".join(f"`{name}`" for name in sorted(AUTHENTICATORS))
     yield f"Authenticators that are refused: {authenticators}.\n"

@@ -21,6 +21,7 @@ from vallum.config.models import (
     ServerTls,
     TcpListener,
     WsListener,
+    Zone,
 )
 from vallum.config.models.listeners import WebSocket
 from vallum.config.not_yet import NOT_YET, REFUSED
@@ -28,6 +29,7 @@ from vallum.config.translate import keys_of
 
 ROOT = Path(__file__).parents[2]
 CONFIG = """
+zones.z { mqtt { max_inflight = 7, use_username_as_clientid = true }, force_gc {} }
 mqtt { client_attrs_init = [{ expression = username, set_as_attr = tns }], max_awaiting_rel = 99999
        max_session_expiry_interval = 1500ms, max_mqueue_len = infinity
        subscription_max_qos_rules = [{ topic.equals = a, qos = 1 }] }
@@ -69,12 +71,14 @@ def _policy() -> dict[str, Any]:
 def test_broker_members(broker: dict[str, Any]) -> None:
     assert set(broker) == members(BROKER, "BrokerConfig")
     assert set(broker["listeners"][0]) == members(BROKER, "ListenerConfig")
-    assert set(broker["mqtt"]) == members(BROKER, "MqttConfig")
+    assert set(broker["zones"][0]) == members(BROKER, "ZoneConfig")
+    assert set(broker["zones"][0]["mqtt"]) == members(BROKER, "MqttConfig")
+    assert set(broker["shared_subscription"]) == members(BROKER, "SharedPolicy")
     assert set(broker["retainer"]) == members(BROKER, "RetainerConfig")
     assert set(broker["broker"]) == members(BROKER, "BrokerRootConfig")
     [group] = broker["broker"]["shared_subscription_group"].values()
     assert set(group) == members(BROKER, "SharedPolicy")
-    [rule] = broker["mqtt"]["subscription_max_qos_rules"]
+    [rule] = broker["zones"][0]["mqtt"]["subscription_max_qos_rules"]
     assert set(rule) == members(BROKER, "MaxQosRule")
 
 
@@ -82,6 +86,7 @@ def test_policy_members(policy: dict[str, Any]) -> None:
     authentication, authorization = policy["authentication"], policy["authorization"]
     cinfo, jwt = authentication["chain"]
     assert set(policy) == members(POLICY, "PolicyConfig")
+    assert set(policy["zones"]["z"]) == members(POLICY, "ZoneConfig")
     assert set(policy["client_attrs_init"][0]) == members(POLICY, "AttributeInit")
     assert set(authentication) == members(POLICY, "AuthenticationConfig")
     assert set(authentication["listeners"]["tcp:b"]) == members(POLICY, "ListenerConfig")
@@ -99,7 +104,7 @@ def test_broker_values(broker: dict[str, Any]) -> None:
             "id": "tcp:default",
             "bind": "127.0.0.1:1884",
             "max_connections": None,
-            "zone": "default",
+            "zone": 0,
             "backlog": 1024,
             "access_rules": ["allow all"],
             "proxy_protocol": None,
@@ -110,7 +115,7 @@ def test_broker_values(broker: dict[str, Any]) -> None:
             "id": "tcp:b",
             "bind": "[::1]:0",
             "max_connections": None,
-            "zone": "z",
+            "zone": 1,
             "backlog": 1024,
             "access_rules": ["allow all"],
             "proxy_protocol": None,
@@ -118,7 +123,10 @@ def test_broker_values(broker: dict[str, Any]) -> None:
             "tls": None,
         },
     ]
-    mqtt = broker["mqtt"]
+    assert [zone["name"] for zone in broker["zones"]] == ["default", "z"]
+    mqtt, own = (zone["mqtt"] for zone in broker["zones"])
+    assert (mqtt["max_inflight"], own["max_inflight"]) == (32, 7)
+    assert {**own, "max_inflight": 32} == mqtt
     assert (mqtt["idle_timeout_ms"], mqtt["session_expiry_interval"]) == (15_000, 7200)
     assert (mqtt["max_session_expiry_interval"], mqtt["max_awaiting_rel"]) == (2, 65535)
     assert (mqtt["max_mqueue_len"], mqtt["message_expiry_interval"]) == (0, None)
@@ -208,6 +216,9 @@ def test_policy_values(policy: dict[str, Any]) -> None:
     assert listeners["tcp:default"] == {"enable_authn": "true", "chain": None}
     assert listeners["tcp:b"]["enable_authn"] == "quick_deny_anonymous"
     assert listeners["tcp:b"]["chain"][0]["key"] == {"kind": "jwks", "endpoint": "https://x/y"}
+    assert not policy["use_username_as_clientid"]
+    assert policy["zones"]["z"]["use_username_as_clientid"]
+    assert policy["zones"]["z"]["client_attrs_init"] == policy["client_attrs_init"]
     assert policy["authentication"]["chain"][1]["verify_claims"] == [["aud", "a"]]
 
 
@@ -228,6 +239,8 @@ def test_no_listener_named() -> None:
 # -- nothing is ignored in silence ------------------------------------------------------------
 
 POLICY_KEYS = {"use_username_as_clientid", "client_attrs_init", "clientid_override"}
+SHARED_KEYS = {"shared_subscription_strategy", "shared_subscription_initial_sticky_pick"}
+"""Of all zones alike."""
 LISTENER_KEYS = {
     "enable",
     "enabled",
@@ -268,7 +281,12 @@ def carried(document: dict[str, Any]) -> set[str]:
 
 def test_every_option_has_an_effect_or_is_listed(broker: dict[str, Any]) -> None:
     mqtt = keys_of(Mqtt)
-    assert mqtt - carried(broker["mqtt"]) - POLICY_KEYS == idle("mqtt.")
+    in_zone = carried(broker["zones"][0]["mqtt"]) | POLICY_KEYS
+    assert mqtt - in_zone - SHARED_KEYS == idle("mqtt.")
+    assert {path.split(".")[-1] for path in NOT_YET if path.startswith("zones.*.mqtt.")} == {
+        *SHARED_KEYS
+    }
+    assert keys_of(Zone) - {"mqtt"} == idle("zones.*.") - {"mqtt"}
     plain, web = broker["listeners"][0], broker_document(WEB)["listeners"][0]
     tls = keys_of(ServerTls) - carried(TLS) - TLS_KEYS
     assert tls == idle("listeners.*.*.ssl_options.")
@@ -284,7 +302,7 @@ def test_every_option_has_an_effect_or_is_listed(broker: dict[str, Any]) -> None
 @pytest.mark.parametrize("path", [*NOT_YET, *REFUSED])
 def test_listed_options_exist(path: str) -> None:
     kind = {"ssl_options": "ssl", "websocket": "ws"}.get([*path.split("."), "", "", ""][3], "tcp")
-    steps = path.replace("*.*", f"{kind}.default").split(".")
+    steps = path.replace("*.*", f"{kind}.default").replace("zones.*", "zones.default").split(".")
     known: Any = load(
         text="listeners { tcp.default {}, ws.default {}, ssl.default { enable = false } }", env={}
     )

@@ -134,6 +134,24 @@ def tls_findings(listeners: Listeners, capacity: int) -> tuple[list[Found], list
     return faults, warnings
 
 
+def zone_name_faults(zones: Iterable[str]) -> Iterator[Found]:
+    """Names of zones."""
+    for name in zones:
+        if not NAME.fullmatch(name) or len(name) > 255:
+            problem = "not a name: letters, digits, '-' and '_', beginning with letter or digit"
+            yield ("zones", name), problem
+
+
+def zone_faults(listeners: Listeners, zones: object) -> Iterator[Found]:
+    """A listener names `default` or a zone that is written somewhere."""
+    known = ["default", *(zones if isinstance(zones, dict) else ())]
+    for kind, name, listener in listeners.items():
+        if listener.zone not in known:
+            close = get_close_matches(listener.zone, known, 1)
+            hint = f"did you mean '{close[0]}'?" if close else f"write zones.{listener.zone}.mqtt"
+            yield ("listeners", kind, name, "zone"), f"no zone '{listener.zone}'; {hint}"
+
+
 def exposed(listeners: Listeners) -> Iterator[Found]:
     """Listeners that let everybody in from other machines."""
     for kind, name, listener in listeners.items():

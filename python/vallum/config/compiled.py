@@ -5,29 +5,29 @@
 and held against those files by a test. Units: `_ms` milliseconds, other times seconds (rounded up),
 sizes bytes; null is "no bound" or "none".
 
-broker:    version, loops, listeners[], mqtt, retainer, broker
-listeners: id, bind, max_connections, zone, backlog, access_rules[],
+broker:    version, loops, listeners[], zones[name, mqtt] (`default` first), max_outbox_bytes,
+           shared_subscription{strategy, initial_sticky_pick}, retainer, broker
+listeners: id, bind, max_connections, zone (index), backlog, access_rules[],
            proxy_protocol{timeout_ms, trusted[]} (null: off),
            websocket{path, max_frame_size, fail_if_no_subprotocol, subprotocols[],
            origins{allow_absence, allowed[]} (null: not looked at)} (null: plain TCP),
            tls{...} (null: in clear): `server_tls.document`
 mqtt:      idle_timeout_ms, max_packet_size, max_clientid_len, max_topic_levels, max_topic_alias,
            max_qos_allowed, retain_available, wildcard_subscription, shared_subscription,
-           exclusive_subscription, shared_subscription_strategy,
-           shared_subscription_initial_sticky_pick,
-           subscription_max_qos_rules[matches, equals, qos], server_keepalive,
-           keepalive_multiplier, session_expiry_interval, max_session_expiry_interval,
-           message_expiry_interval, max_awaiting_rel, await_rel_timeout, max_inflight,
-           max_mqueue_len (0: no bound), mqueue_store_qos0, max_subscriptions, upgrade_qos,
-           ignore_loop_deliver, strict_mode, max_outbox_bytes, peer_cert_as_username,
-           peer_cert_as_clientid
+           exclusive_subscription, subscription_max_qos_rules[matches, equals, qos],
+           server_keepalive, keepalive_multiplier, session_expiry_interval,
+           max_session_expiry_interval, message_expiry_interval, max_awaiting_rel,
+           await_rel_timeout, max_inflight, max_mqueue_len (0: no bound), mqueue_store_qos0,
+           max_subscriptions, upgrade_qos, ignore_loop_deliver, strict_mode,
+           peer_cert_as_username, peer_cert_as_clientid
 retainer:  enable, max_payload_size, max_retained_messages, msg_expiry_interval_ms (0: for ever),
            stop_publish_clear_msg
 root:      broker{shared_subscription_group{NAME{strategy, initial_sticky_pick}}}
 
 policy:    version, profile, use_username_as_clientid, client_attrs_init[expression, set_as_attr],
-           clientid_override, authentication[ignore_backend_failures, chain, listeners{enable_authn,
-           chain}], authorization[no_match, deny_action, ignore_backend_failures,
+           clientid_override, zones{NAME{these three}} (all but `default`),
+           authentication[ignore_backend_failures, chain, listeners{enable_authn, chain}],
+           authorization[no_match, deny_action, ignore_backend_failures,
            topic_template_allow{plus, hash, slash}, sources[type, enable, precondition, path, text]]
 cinfo:     mechanism, id, enable, precondition, checks[is_match[], result]
 jwt:       mechanism, id, enable, precondition, from, key, verify_claims[[name, template]],
@@ -57,6 +57,7 @@ from vallum.config.models import (
     JwtJwks,
     JwtPublicKey,
     Listener,
+    Mqtt,
     Profile,
     WsListener,
     authenticator_id,
@@ -87,12 +88,10 @@ def policy_document(config: Config) -> dict[str, Any]:
     return {
         "version": VERSION,
         "profile": config.profile,
-        "use_username_as_clientid": config.mqtt.use_username_as_clientid,
-        "client_attrs_init": [
-            {"expression": entry.expression, "set_as_attr": entry.set_as_attr}
-            for entry in config.mqtt.client_attrs_init
-        ],
-        "clientid_override": config.mqtt.clientid_override,
+        **_identity(config.zones["default"].mqtt),
+        "zones": {
+            name: _identity(zone.mqtt) for name, zone in config.zones.items() if name != "default"
+        },
         "authentication": {
             "ignore_backend_failures": config.authentication_settings.ignore_backend_failures,
             "chain": _chain(config.authentication, config.profile),
@@ -124,6 +123,18 @@ def policy_document(config: Config) -> dict[str, Any]:
                 for source in authorization.sources
             ],
         },
+    }
+
+
+def _identity(mqtt: Mqtt) -> dict[str, Any]:
+    """Who the clients of a zone are taken for."""
+    return {
+        "use_username_as_clientid": mqtt.use_username_as_clientid,
+        "client_attrs_init": [
+            {"expression": entry.expression, "set_as_attr": entry.set_as_attr}
+            for entry in mqtt.client_attrs_init
+        ],
+        "clientid_override": mqtt.clientid_override,
     }
 
 
@@ -200,6 +211,7 @@ def broker_document(config: Config, *, loops: int = 0) -> dict[str, Any]:
         ConfigError: a secret's file has become unreadable since the configuration was loaded.
     """
     mqtt, retainer = config.mqtt, config.retainer
+    zones = [*config.zones]
     return {
         "version": VERSION,
         "loops": loops,
@@ -208,7 +220,7 @@ def broker_document(config: Config, *, loops: int = 0) -> dict[str, Any]:
                 "id": f"{kind}:{name}",
                 "bind": bind.resolved(loopback=config.profile == "hardened"),
                 "max_connections": listener.max_connections,
-                "zone": listener.zone,
+                "zone": zones.index(listener.zone),
                 "backlog": min(listener.tcp_options.backlog, _MAX_BACKLOG),
                 "access_rules": [_access_rule(rule) for rule in listener.access_rules],
                 "proxy_protocol": _proxy_protocol(listener, config.profile),
@@ -218,40 +230,11 @@ def broker_document(config: Config, *, loops: int = 0) -> dict[str, Any]:
             for kind, name, listener in config.enabled_listeners()
             if (bind := bind_of(kind, name, listener)) is not None
         ],
-        "mqtt": {
-            "idle_timeout_ms": None if mqtt.idle_timeout is None else _ms(mqtt.idle_timeout),
-            "max_packet_size": mqtt.max_packet_size,
-            "max_clientid_len": mqtt.max_clientid_len,
-            "max_topic_levels": mqtt.max_topic_levels,
-            "max_topic_alias": mqtt.max_topic_alias,
-            "max_qos_allowed": mqtt.max_qos_allowed,
-            "retain_available": mqtt.retain_available,
-            "wildcard_subscription": mqtt.wildcard_subscription,
-            "shared_subscription": mqtt.shared_subscription,
-            "exclusive_subscription": mqtt.exclusive_subscription,
-            "shared_subscription_strategy": mqtt.shared_subscription_strategy,
-            "shared_subscription_initial_sticky_pick": mqtt.shared_subscription_initial_sticky_pick,
-            "subscription_max_qos_rules": [
-                {"matches": rule.topic.matches, "equals": rule.topic.equals, "qos": rule.qos}
-                for rule in mqtt.subscription_max_qos_rules
-            ],
-            "server_keepalive": mqtt.server_keepalive,
-            "keepalive_multiplier": float(mqtt.keepalive_multiplier),
-            "session_expiry_interval": _seconds(mqtt.session_expiry_interval),
-            "max_session_expiry_interval": _seconds(mqtt.max_session_expiry_interval),
-            "message_expiry_interval": _seconds(mqtt.message_expiry_interval),
-            "max_awaiting_rel": _at_most(mqtt.max_awaiting_rel, _U16_MAX),
-            "await_rel_timeout": _seconds(mqtt.await_rel_timeout),
-            "max_inflight": mqtt.max_inflight,
-            "max_mqueue_len": mqtt.max_mqueue_len or 0,
-            "mqueue_store_qos0": mqtt.mqueue_store_qos0,
-            "max_subscriptions": mqtt.max_subscriptions,
-            "upgrade_qos": mqtt.upgrade_qos,
-            "ignore_loop_deliver": mqtt.ignore_loop_deliver,
-            "strict_mode": mqtt.strict_mode,
-            "max_outbox_bytes": MAX_OUTBOX_BYTES,
-            "peer_cert_as_username": _unless_disabled(mqtt.peer_cert_as_username),
-            "peer_cert_as_clientid": _unless_disabled(mqtt.peer_cert_as_clientid),
+        "zones": [{"name": name, "mqtt": _mqtt(zone.mqtt)} for name, zone in config.zones.items()],
+        "max_outbox_bytes": MAX_OUTBOX_BYTES,
+        "shared_subscription": {
+            "strategy": mqtt.shared_subscription_strategy,
+            "initial_sticky_pick": mqtt.shared_subscription_initial_sticky_pick,
         },
         "retainer": {
             "enable": retainer.enable,
@@ -266,6 +249,41 @@ def broker_document(config: Config, *, loops: int = 0) -> dict[str, Any]:
                 for name, group in config.broker.shared_subscription_group.items()
             },
         },
+    }
+
+
+def _mqtt(mqtt: Mqtt) -> dict[str, Any]:
+    return {
+        "idle_timeout_ms": None if mqtt.idle_timeout is None else _ms(mqtt.idle_timeout),
+        "max_packet_size": mqtt.max_packet_size,
+        "max_clientid_len": mqtt.max_clientid_len,
+        "max_topic_levels": mqtt.max_topic_levels,
+        "max_topic_alias": mqtt.max_topic_alias,
+        "max_qos_allowed": mqtt.max_qos_allowed,
+        "retain_available": mqtt.retain_available,
+        "wildcard_subscription": mqtt.wildcard_subscription,
+        "shared_subscription": mqtt.shared_subscription,
+        "exclusive_subscription": mqtt.exclusive_subscription,
+        "subscription_max_qos_rules": [
+            {"matches": rule.topic.matches, "equals": rule.topic.equals, "qos": rule.qos}
+            for rule in mqtt.subscription_max_qos_rules
+        ],
+        "server_keepalive": mqtt.server_keepalive,
+        "keepalive_multiplier": float(mqtt.keepalive_multiplier),
+        "session_expiry_interval": _seconds(mqtt.session_expiry_interval),
+        "max_session_expiry_interval": _seconds(mqtt.max_session_expiry_interval),
+        "message_expiry_interval": _seconds(mqtt.message_expiry_interval),
+        "max_awaiting_rel": _at_most(mqtt.max_awaiting_rel, _U16_MAX),
+        "await_rel_timeout": _seconds(mqtt.await_rel_timeout),
+        "max_inflight": mqtt.max_inflight,
+        "max_mqueue_len": mqtt.max_mqueue_len or 0,
+        "mqueue_store_qos0": mqtt.mqueue_store_qos0,
+        "max_subscriptions": mqtt.max_subscriptions,
+        "upgrade_qos": mqtt.upgrade_qos,
+        "ignore_loop_deliver": mqtt.ignore_loop_deliver,
+        "strict_mode": mqtt.strict_mode,
+        "peer_cert_as_username": _unless_disabled(mqtt.peer_cert_as_username),
+        "peer_cert_as_clientid": _unless_disabled(mqtt.peer_cert_as_clientid),
     }
 
 

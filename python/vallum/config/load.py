@@ -36,7 +36,9 @@ from vallum.config.models import (
     Retainer,
     Section,
     TcpListener,
+    Zone,
 )
+from vallum.config.models.zones import over
 from vallum.config.translate import faults_of
 from vallum.errors import ConfigError, Fault
 
@@ -51,6 +53,9 @@ class Config:
     profile: Profile
     """`hardened` unless the configuration or the environment says `legacy`."""
     mqtt: Mqtt
+    """The root; what holds for a client says the zone of its listener."""
+    zones: Mapping[str, Zone]
+    """By name, `default` first and always there."""
     listeners: Listeners
     """As written; `enabled_listeners` says what starts."""
     authentication: tuple[AnyAuthenticator, ...]
@@ -188,17 +193,21 @@ class _Loader:
             "mqtt": mqtt,
             "retainer": retainer,
         }
+        zones = self._zones(mqtt)
         self._check_chains(authentication, listeners)
         if authorization is not None:
             self._faults(checks.source_faults(authorization))
         if listeners is not None:
             self._faults(checks.listener_faults(listeners, self._context))
             self._warnings(checks.exposed(listeners))
+            self._faults(checks.zone_faults(listeners, self._data.get("zones")))
             faults, warnings = checks.tls_findings(listeners, (crl_cache or CrlCache()).capacity)
             self._faults(faults)
             self._warnings(warnings)
-        known = {name: model for name, model in models.items() if model is not None}
-        not_yet.check(self._tree, known, self._report)
+        known: dict[str, Section | Mapping[str, Section]] = {
+            name: model for name, model in models.items() if model is not None
+        }
+        not_yet.check(self._tree, {**known, "zones": zones or {}}, self._report)
         self._warn_of_gaps(authentication, listeners)
         if (
             authentication is None
@@ -206,6 +215,7 @@ class _Loader:
             or authorization is None
             or listeners is None
             or mqtt is None
+            or zones is None
             or retainer is None
             or dashboard is None
             or log is None
@@ -217,6 +227,7 @@ class _Loader:
         return Config(
             profile=self._context.profile,
             mqtt=mqtt,
+            zones=zones,
             listeners=listeners,
             authentication=authentication.authentication,
             authentication_settings=settings,
@@ -235,10 +246,28 @@ class _Loader:
     def _model(self, model: type[_M], root: str, *, wrapped: bool = False) -> _M | None:
         given = {root: self._data[root]} if root in self._data else {}
         data = given if wrapped else given.get(root, {})
+        return self._checked(model, data, () if wrapped else (root,))
+
+    def _zones(self, mqtt: Mqtt | None) -> dict[str, Zone] | None:
+        """Every zone; None if one is faulty. Faults of the root are not repeated for each."""
+        named = self._data.get("zones", {})
+        if not isinstance(named, dict):
+            self._faults([(("zones",), "must be an object: { NAME { mqtt { ... } } }")])
+            return None
+        self._faults(checks.zone_name_faults(named))
+        root = self._data.get("mqtt", {}) if mqtt is not None else {}
+        zones: dict[str, Zone] = {"default": Zone(mqtt=mqtt or Mqtt())}
+        whole = True
+        for name, data in named.items():
+            zone = self._checked(Zone, over(root, data), ("zones", name))
+            whole = whole and zone is not None
+            zones[name] = zone or zones["default"]
+        return zones if whole else None
+
+    def _checked(self, model: type[_M], data: Any, below: tuple[paths.Step, ...]) -> _M | None:
         try:
             return model.model_validate(data, context=self._context)
         except ValidationError as error:
-            below: tuple[paths.Step, ...] = () if wrapped else (root,)
             found = faults_of(error, data, self._tree, self._context, below)
             for fault in found:
                 self._report.add(fault)

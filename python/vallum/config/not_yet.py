@@ -7,7 +7,7 @@ silence. A test holds these tables against what the documents of `compiled` carr
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from pydantic import AliasChoices
@@ -21,6 +21,8 @@ _LIMITS = "rate limits are not enforced yet"
 _FORWARDED = "HTTP headers are believed from nobody: use proxy_protocol"
 _IDLE = "it means nothing to this broker"
 _RENEGOTIATION = "renegotiation is never allowed"
+_ROOT = "the root of this name does nothing yet"
+_GROUPS = "groups have members of all zones: set it in the root mqtt"
 _CACHE = "verdicts and answers are not cached: every decision is made afresh"
 
 NOT_YET: dict[str, str] = {
@@ -86,8 +88,17 @@ NOT_YET: dict[str, str] = {
     "retainer.max_publish_rate": _LIMITS,
     "retainer.msg_clear_interval": "expired messages go when they are met",
     "retainer.msg_expiry_interval_override": "the message and msg_expiry_interval decide",
+    "zones.*.conn_congestion": _ROOT,
+    "zones.*.durable_sessions": _ROOT,
+    "zones.*.flapping_detect": _ROOT,
+    "zones.*.force_gc": _ROOT,
+    "zones.*.force_shutdown": _ROOT,
+    "zones.*.mqtt.shared_subscription_initial_sticky_pick": _GROUPS,
+    "zones.*.mqtt.shared_subscription_strategy": _GROUPS,
+    "zones.*.overload_protection": _ROOT,
+    "zones.*.stats": _ROOT,
 }
-"""Path (`*` stands for any key) to why it does nothing."""
+"""Path (`*` stands for any key) to why it does nothing. What is said of `mqtt` holds in zones."""
 
 REFUSED: dict[str, str] = {
     "authorization.include_mountpoint": "mountpoints are",
@@ -98,7 +109,11 @@ REFUSED: dict[str, str] = {
 """Path to what is not available; any value but the default is a fault."""
 
 
-def check(tree: ObjectNode, models: dict[str, Section], report: Report) -> None:
+Models = Mapping[str, Section | Mapping[str, Section]]
+"""Models by root; of `zones`, one by name."""
+
+
+def check(tree: ObjectNode, models: Models, report: Report) -> None:
     """Warn of what does nothing; refuse what must not be ignored. One warning for each option."""
     for pattern, reason in NOT_YET.items():
         places = _changed(tree, models, pattern)
@@ -111,12 +126,14 @@ def check(tree: ObjectNode, models: dict[str, Section], report: Report) -> None:
             report.fault(problem, locate(tree, place), dotted(place))
 
 
-def _changed(tree: ObjectNode, models: dict[str, Section], pattern: str) -> list[tuple[Step, ...]]:
+def _changed(tree: ObjectNode, models: Models, pattern: str) -> list[tuple[Step, ...]]:
     """Paths the text sets to something else than the default."""
-    return [place for place in find(tree, pattern.split(".")) if _differs(models, [*place])]
+    patterns = [pattern, f"zones.*.{pattern}"] if pattern.startswith("mqtt.") else [pattern]
+    places = [place for each in patterns for place in find(tree, each.split("."))]
+    return [place for place in places if _differs(models, [*place])]
 
 
-def _differs(models: dict[str, Section], path: Sequence[Step]) -> bool:
+def _differs(models: Models, path: Sequence[Step]) -> bool:
     value: Any = models.get(str(path[0]))
     default: Any = None
     if value is not None and len(path) == 1:
@@ -128,7 +145,7 @@ def _differs(models: dict[str, Section], path: Sequence[Step]) -> bool:
                 return False
             default = type(value).model_fields[name].get_default(call_default_factory=True)
             value = getattr(value, name)
-        elif isinstance(value, dict):
+        elif isinstance(value, Mapping):
             value, default = value.get(str(step)), None
         else:
             return False

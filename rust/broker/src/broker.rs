@@ -107,6 +107,9 @@ impl Broker {
                 id: listener.id.clone(),
                 problem,
             };
+            if usize::from(listener.zone) >= config.zones.len() {
+                return Err(unusable(format!("there is no zone {}", listener.zone)));
+            }
             let access = AccessRules::compile(&listener.access_rules).map_err(unusable)?;
             let proxies = listener
                 .proxy_protocol
@@ -127,7 +130,7 @@ impl Broker {
             let socket = tcp::listen(listener.bind, listener.backlog).map_err(failed)?;
             infos.push(ListenerInfo {
                 id: listener.id.as_str().into(),
-                zone: listener.zone.as_str().into(),
+                zone: listener.zone,
                 address: socket.local_addr().map_err(failed)?,
                 max_connections: listener.max_connections.unwrap_or(usize::MAX),
                 connections: AtomicUsize::new(0),

@@ -20,8 +20,12 @@ pub struct BrokerConfig {
     pub loops: usize,
     /// Listeners to open.
     pub listeners: Vec<ListenerConfig>,
-    /// The `mqtt` root.
-    pub mqtt: MqttConfig,
+    /// Zones; the first is `default`, and a listener names its own by index.
+    pub zones: Vec<ZoneConfig>,
+    /// Bytes that may wait for one slow connection before deliveries to it are dropped or queued.
+    pub max_outbox_bytes: usize,
+    /// How the groups of shared subscriptions share out their messages where they do not say it.
+    pub shared_subscription: SharedPolicy,
     /// The `retainer` root.
     pub retainer: RetainerConfig,
     /// The `broker` root.
@@ -35,10 +39,7 @@ impl BrokerConfig {
     /// How the groups of shared subscriptions share out their messages.
     pub(crate) fn shared_policies(&self) -> SharedPolicies {
         SharedPolicies {
-            default: SharedPolicy {
-                strategy: self.mqtt.shared_subscription_strategy,
-                initial_sticky_pick: self.mqtt.shared_subscription_initial_sticky_pick,
-            },
+            default: self.shared_subscription,
             groups: self.broker.shared_subscription_group.clone(),
         }
     }
@@ -54,8 +55,8 @@ pub struct ListenerConfig {
     pub bind: SocketAddr,
     /// Most connections at a time; `None` is no limit.
     pub max_connections: Option<usize>,
-    /// Zone name.
-    pub zone: String,
+    /// Index of its zone in [`BrokerConfig::zones`].
+    pub zone: u16,
     /// Length of the accept queue asked of the system.
     pub backlog: i32,
     /// Who may connect, `allow|deny all|ADDRESS|CIDR` each: the first that fits decides.
@@ -228,6 +229,16 @@ pub struct OriginConfig {
     pub allowed: Vec<String>,
 }
 
+/// A zone: the options of the clients of some listeners.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ZoneConfig {
+    /// Its name.
+    pub name: String,
+    /// The `mqtt` root, with what `zones.NAME.mqtt` says instead.
+    pub mqtt: MqttConfig,
+}
+
 /// The `mqtt` root, as far as the data plane acts on it (`spec/management.md` section 3.1).
 #[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -256,10 +267,6 @@ pub struct MqttConfig {
     pub shared_subscription: bool,
     /// Whether filters may begin with `$exclusive/`.
     pub exclusive_subscription: bool,
-    /// Which member of a group gets a message, where the group itself does not say.
-    pub shared_subscription_strategy: SharedStrategy,
-    /// Which member `sticky` begins with.
-    pub shared_subscription_initial_sticky_pick: InitialPick,
     /// The first that fits caps the `QoS` a subscription is granted.
     pub subscription_max_qos_rules: Vec<MaxQosRule>,
     /// Seconds that replace the client's Keep Alive; `None` keeps the client's.
@@ -294,8 +301,6 @@ pub struct MqttConfig {
     pub peer_cert_as_username: Option<CertificateField>,
     /// The part of a client's certificate that is its identifier; `None`: it says its own.
     pub peer_cert_as_clientid: Option<CertificateField>,
-    /// Bytes that may wait for one slow connection before deliveries to it are dropped or queued.
-    pub max_outbox_bytes: usize,
 }
 
 /// `mqtt.peer_cert_as_username`, `mqtt.peer_cert_as_clientid` (`spec/authentication.md` section 21.3).
@@ -328,7 +333,7 @@ impl MqttConfig {
 #[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct BrokerRootConfig {
-    /// What holds for a group instead of `mqtt.shared_subscription_strategy`, by its name.
+    /// What holds for a group instead of [`BrokerConfig::shared_subscription`], by its name.
     pub shared_subscription_group: HashMap<String, SharedPolicy>,
 }
 

@@ -38,6 +38,10 @@ counters! {
     tls_resumed => "tls.handshakes.resumed",
     /// TLS handshakes that failed or took too long.
     tls_failed => "tls.handshakes.failed",
+    /// Sockets kept for a moment after their connection ended, so that its last words arrive.
+    lingered => "connections.lingered",
+    /// Those there are now.
+    lingering => "connections.lingering",
     /// CONNECT packets that were answered with success.
     client_connected => "client.connected",
     /// Connections of connected clients that ended.
@@ -97,6 +101,11 @@ impl Counter {
             self.0.load(Ordering::Relaxed).wrapping_add(n),
             Ordering::Relaxed,
         );
+    }
+
+    /// Make it `n`: for what there is now, not what happened.
+    pub fn set(&self, n: u64) {
+        self.0.store(n, Ordering::Relaxed);
     }
 
     /// Read.

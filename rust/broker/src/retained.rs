@@ -208,7 +208,10 @@ impl EventLoop {
             subscription_id: options.id,
             group: None,
         };
-        let limit = self.shared.config.mqtt.max_mqueue_len;
+        let Some(zone) = self.session_mut(to).map(|session| session.zone) else {
+            return;
+        };
+        let limit = self.mqtt_in(zone).max_mqueue_len;
         let Some(session) = self.session_mut(to) else {
             return;
         };

@@ -16,7 +16,7 @@ use vallum_policy::pipeline::Pipeline;
 use crate::{
     clock::Clock,
     command::Command,
-    config::{BrokerConfig, WebSocketConfig},
+    config::{BrokerConfig, MqttConfig, WebSocketConfig, ZoneConfig},
     connection::Connection,
     delayed::DelayedBudget,
     event::EventQueue,
@@ -35,8 +35,8 @@ use crate::{
 pub(crate) struct ListenerInfo {
     /// `type:name`.
     pub(crate) id: Arc<str>,
-    /// Zone name.
-    pub(crate) zone: Arc<str>,
+    /// Index of its zone.
+    pub(crate) zone: u16,
     /// The address it really listens on.
     pub(crate) address: SocketAddr,
     /// Most connections; `usize::MAX` is no limit.
@@ -51,6 +51,24 @@ pub(crate) struct ListenerInfo {
     pub(crate) websocket: Option<Arc<WebSocketConfig>>,
     /// All of it comes in TLS.
     pub(crate) tls: Option<Arc<TlsListener>>,
+}
+
+/// A zone as the loops see it.
+#[derive(Debug)]
+pub(crate) struct Zone {
+    /// Its name.
+    pub(crate) name: Arc<str>,
+    /// What its clients may do.
+    pub(crate) mqtt: MqttConfig,
+}
+
+impl Zone {
+    fn new(config: &ZoneConfig) -> Self {
+        Self {
+            name: config.name.as_str().into(),
+            mqtt: config.mqtt.clone(),
+        }
+    }
 }
 
 /// Something for another loop to do.
@@ -134,6 +152,8 @@ pub(crate) struct Shared {
     pub(crate) delayed: DelayedBudget,
     /// To the control plane.
     pub(crate) events: EventQueue,
+    /// Zones, by index.
+    pub(crate) zones: Vec<Zone>,
     /// Listeners, by index.
     pub(crate) listeners: Vec<ListenerInfo>,
     /// Letter boxes, by loop.
@@ -156,6 +176,7 @@ impl Shared {
             retained: RetainedStore::new(config.retainer.clone()),
             router: LocalRouter::new(config.shared_policies()),
             delayed: DelayedBudget::default(),
+            zones: config.zones.iter().map(Zone::new).collect(),
             config,
             clock: Clock::start(),
             pipeline: RwLock::new(pipeline),

@@ -291,6 +291,28 @@ fn client_ids_are_replaced_in_order() {
 }
 
 #[test]
+fn zones_have_identities_of_their_own() {
+    let mut config = policy("hardened", json!([cinfo_stage("true", "allow")]));
+    config["clientid_override"] = "concat('x-', clientid)".into();
+    config["zones"] = json!({"named": {
+        "use_username_as_clientid": true, "client_attrs_init": [], "clientid_override": null,
+    }});
+    let pipeline = compile(&config).unwrap();
+    let id = |zone| {
+        let peer = Peer {
+            username: Some("u1"),
+            zone,
+            ..Peer::new("c1", None)
+        };
+        let decision = connect(&pipeline, &peer, NOW);
+        decision.client.info.client_id.to_string()
+    };
+    assert_eq!(id("named"), "u1");
+    assert_eq!(id("default"), "x-c1");
+    assert_eq!(id("other"), "x-c1");
+}
+
+#[test]
 fn presets_come_before_sources() {
     let mut config = policy("hardened", json!([jwt_stage("s")]));
     config["authorization"]["sources"] = json!([{
@@ -458,6 +480,10 @@ fn every_fault_is_reported_with_its_path() {
     config["version"] = 2.into();
     config["client_attrs_init"] = json!([{"expression": "a b", "set_as_attr": "_x"}]);
     config["clientid_override"] = "".into();
+    config["zones"] = json!({"z": {
+        "use_username_as_clientid": false, "clientid_override": "(",
+        "client_attrs_init": [{"expression": "(", "set_as_attr": "x"}],
+    }});
     config["authorization"]["sources"] = json!([{
         "type": "file", "enable": true, "precondition": null, "path": "etc/acl.conf", "text": "{allow, all}",
     }]);
@@ -473,6 +499,8 @@ fn every_fault_is_reported_with_its_path() {
             "mqtt.client_attrs_init[0].set_as_attr",
             "mqtt.client_attrs_init[0].expression",
             "mqtt.clientid_override",
+            "zones.z.mqtt.client_attrs_init[0].expression",
+            "zones.z.mqtt.clientid_override",
             "authentication[0].secret",
             "authentication[0].verify_claims[0]",
             "authentication[1].secret",

@@ -4,7 +4,7 @@ Nothing outside this package reads configuration in any other form. Defaults, un
 docstrings of fields are what the reference pages and the REST schema are made from.
 
 - `section`         what all models share; `types` and `secret` are types of single values
-- `mqtt`, `listeners`, `authentication`, `authorization`, `retainer`: what the broker does
+- `mqtt`, `zones`, `listeners`, `authentication`, `authorization`, `retainer`: what the broker does
 - `broker`, `dashboard`, `log`, `node`: how it is operated
 - `tls`, `cache`    parts that occur in several of them
 """
@@ -39,6 +39,7 @@ from vallum.config.models.retainer import Retainer
 from vallum.config.models.secret import Secret
 from vallum.config.models.section import Context, Profile, Section
 from vallum.config.models.tls import CrlCache, ServerTls
+from vallum.config.models.zones import Zone
 
 __all__ = [
     "DEFAULT_RULES",
@@ -71,6 +72,7 @@ __all__ = [
     "TcpListener",
     "WsListener",
     "WssListener",
+    "Zone",
     "authenticator_id",
     "bind_of",
 ]

@@ -18,6 +18,7 @@ use vallum_policy::{
 
 use super::{Phase, certificate::part_of, disconnect::Close};
 use crate::{
+    config::MqttConfig,
     event::{Event, Refusal},
     event_loop::{EventLoop, Flow},
     session::{
@@ -62,7 +63,7 @@ impl EventLoop {
         };
         // What the certificate says beats what the client says (`spec/authentication.md` section 21.3).
         let has_own_id = !connect.client_id.is_empty();
-        let mqtt = &self.shared.config.mqtt;
+        let mqtt = self.mqtt_of(slot);
         let username = part_of(peer.as_deref(), mqtt.peer_cert_as_username);
         let certified_id = part_of(peer.as_deref(), mqtt.peer_cert_as_clientid);
         if let Some(username) = &username {
@@ -88,7 +89,7 @@ impl EventLoop {
         } else {
             connect.client_id
         };
-        if let Some((reason_code, reason)) = self.check(&connect, client_id) {
+        if let Some((reason_code, reason)) = check(self.mqtt_of(slot), &connect, client_id) {
             let refused = Refused {
                 client_id: client_id.into(),
                 username: connect.user_name.map(Into::into),
@@ -98,7 +99,7 @@ impl EventLoop {
             };
             return self.refuse_connect(slot, refused);
         }
-        let wishes = self.wishes(&connect, !has_own_id);
+        let wishes = wishes(self.mqtt_of(slot), &connect, !has_own_id);
         match self.ask(slot, &connect, client_id, peer.as_deref()) {
             Some(progress) => self.proceed(slot, progress, wishes),
             None => Flow::Closed,
@@ -118,32 +119,6 @@ impl EventLoop {
         Flow::Closed
     }
 
-    /// Checks that need no rule: identifier, will, limits (`spec/hardening.md` section 6).
-    fn check(&self, connect: &Connect<'_>, client_id: &str) -> Option<(ReasonCode, &'static str)> {
-        let mqtt = &self.shared.config.mqtt;
-        if client_id.is_empty() {
-            return Some((ReasonCode::ClientIdentifierNotValid, "client_id_required"));
-        }
-        if client_id.len() > mqtt.max_clientid_len {
-            return Some((ReasonCode::ClientIdentifierNotValid, "client_id_too_long"));
-        }
-        if mqtt.strict_mode
-            && (has_control_characters(client_id)
-                || connect.user_name.is_some_and(has_control_characters))
-        {
-            return Some((ReasonCode::ClientIdentifierNotValid, "control_characters"));
-        }
-        if let Some(will) = &connect.will {
-            if will.qos.as_u8() > mqtt.max_qos_allowed {
-                return Some((ReasonCode::QoSNotSupported, "will_qos_not_supported"));
-            }
-            if will.retain && !mqtt.retain_available {
-                return Some((ReasonCode::RetainNotSupported, "will_retain_not_supported"));
-            }
-        }
-        None
-    }
-
     /// Ask the pipeline.
     fn ask(
         &self,
@@ -153,10 +128,7 @@ impl EventLoop {
         peer: Option<&Peer>,
     ) -> Option<Progress> {
         let connection = self.connections.get(slot as usize)?;
-        let listener = self
-            .shared
-            .listeners
-            .get(usize::from(connection.listener))?;
+        let listener = self.listener(connection.listener);
         let certificate = peer.and_then(|peer| peer.certificate.as_ref());
         let user_properties: Vec<_> = connect.properties.user_properties.iter().collect();
         let request = ConnectRequest {
@@ -166,7 +138,7 @@ impl EventLoop {
             peer_host: Some(connection.peer.ip().to_canonical()),
             proto_ver: connect.version.level(),
             listener: &listener.id,
-            zone: &listener.zone,
+            zone: &self.zone(listener.zone).name,
             cert_common_name: certificate.and_then(|c| c.common_name.as_deref()),
             cert_subject: certificate.map(|c| c.subject.as_str()),
             tls: peer.map(|peer| &peer.details),
@@ -237,44 +209,9 @@ impl EventLoop {
             return Flow::Continue;
         };
         connection.phase = Phase::AwaitConnect;
+        self.peer_is_sending = true; // nothing was read meanwhile, so nobody knows
         let Parked { suspended, wishes } = *parked;
         self.proceed(slot, suspended.resume(verdict, now), wishes)
-    }
-
-    /// What the client asks of its session, free of the packet.
-    fn wishes(&self, connect: &Connect<'_>, assigned: bool) -> Wishes {
-        let mqtt = &self.shared.config.mqtt;
-        let expiry_requested = connect.properties.session_expiry_interval.unwrap_or(0);
-        let expiry_interval = if connect.version == Version::V5 {
-            expiry_requested.min(mqtt.max_session_expiry_interval.unwrap_or(NEVER))
-        } else if connect.clean_start {
-            0
-        } else {
-            mqtt.session_expiry_interval
-        };
-        let will = connect.will.as_ref().map(|will| {
-            Box::new(Will {
-                topic: will.topic.into(),
-                properties: forwardable(will),
-                payload: will.payload.into(),
-                qos: will.qos,
-                retain: will.retain,
-                delay: will.properties.will_delay_interval.unwrap_or(0),
-                message_expiry: will.properties.message_expiry_interval,
-            })
-        });
-        Wishes {
-            clean_start: connect.clean_start,
-            expiry_interval,
-            expiry_requested,
-            keep_alive: connect.keep_alive,
-            will,
-            receive_maximum: connect
-                .properties
-                .receive_maximum
-                .map_or(u16::MAX, NonZeroU16::get),
-            assigned,
-        }
     }
 
     /// Refuse with CONNACK and close (section 3.2.2.2); one line for the log.
@@ -299,16 +236,13 @@ impl EventLoop {
             topic: None,
             suppressed: 0,
         });
-        self.close(slot, Close::PeerGone);
+        self.close(slot, Close::Refused);
         Flow::Closed
     }
 
     /// Name of a listener.
     pub(crate) fn listener_id(&self, listener: u16) -> Arc<str> {
-        self.shared
-            .listeners
-            .get(usize::from(listener))
-            .map_or_else(|| Arc::from(""), |info| Arc::clone(&info.id))
+        Arc::clone(&self.listener(listener).id)
     }
 
     /// Hand a refusal to the log, unless one like it was written a moment ago.
@@ -339,6 +273,70 @@ impl EventLoop {
         if !self.shared.events.push(event) {
             self.metrics().events_dropped.add(1);
         }
+    }
+}
+
+/// Checks that need no rule: identifier, will, limits (`spec/hardening.md` section 6).
+fn check(
+    mqtt: &MqttConfig,
+    connect: &Connect<'_>,
+    client_id: &str,
+) -> Option<(ReasonCode, &'static str)> {
+    if client_id.is_empty() {
+        return Some((ReasonCode::ClientIdentifierNotValid, "client_id_required"));
+    }
+    if client_id.len() > mqtt.max_clientid_len {
+        return Some((ReasonCode::ClientIdentifierNotValid, "client_id_too_long"));
+    }
+    if mqtt.strict_mode
+        && (has_control_characters(client_id)
+            || connect.user_name.is_some_and(has_control_characters))
+    {
+        return Some((ReasonCode::ClientIdentifierNotValid, "control_characters"));
+    }
+    if let Some(will) = &connect.will {
+        if will.qos.as_u8() > mqtt.max_qos_allowed {
+            return Some((ReasonCode::QoSNotSupported, "will_qos_not_supported"));
+        }
+        if will.retain && !mqtt.retain_available {
+            return Some((ReasonCode::RetainNotSupported, "will_retain_not_supported"));
+        }
+    }
+    None
+}
+
+/// What the client asks of its session, free of the packet.
+fn wishes(mqtt: &MqttConfig, connect: &Connect<'_>, assigned: bool) -> Wishes {
+    let expiry_requested = connect.properties.session_expiry_interval.unwrap_or(0);
+    let expiry_interval = if connect.version == Version::V5 {
+        expiry_requested.min(mqtt.max_session_expiry_interval.unwrap_or(NEVER))
+    } else if connect.clean_start {
+        0
+    } else {
+        mqtt.session_expiry_interval
+    };
+    let will = connect.will.as_ref().map(|will| {
+        Box::new(Will {
+            topic: will.topic.into(),
+            properties: forwardable(will),
+            payload: will.payload.into(),
+            qos: will.qos,
+            retain: will.retain,
+            delay: will.properties.will_delay_interval.unwrap_or(0),
+            message_expiry: will.properties.message_expiry_interval,
+        })
+    });
+    Wishes {
+        clean_start: connect.clean_start,
+        expiry_interval,
+        expiry_requested,
+        keep_alive: connect.keep_alive,
+        will,
+        receive_maximum: connect
+            .properties
+            .receive_maximum
+            .map_or(u16::MAX, NonZeroU16::get),
+        assigned,
     }
 }
 

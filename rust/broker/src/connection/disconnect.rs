@@ -4,7 +4,7 @@ use std::{sync::Arc, time::Duration};
 
 use vallum_mqtt::packet::{Disconnect, FixedHeader, PacketType, ReasonCode, Version};
 
-use super::Phase;
+use super::{Connection, Phase};
 use crate::{
     event::Event,
     event_loop::{EventLoop, Flow},
@@ -19,6 +19,12 @@ pub(crate) enum Close {
     PeerGone,
     /// The client said DISCONNECT; `with_will` if it asked for its will.
     Client { with_will: bool },
+    /// Its CONNECT was refused, and it was told so.
+    Refused,
+    /// What it sent broke its transport, and the transport says so.
+    Transport,
+    /// Its TLS handshake failed, and it was told so.
+    Handshake,
     /// No CONNECT within `mqtt.idle_timeout`.
     ConnectTimeout,
     /// We end it; a v5 client is told why.
@@ -33,10 +39,33 @@ impl Close {
     /// What a v5 client is told.
     fn reason(self) -> Option<ReasonCode> {
         match self {
-            Self::PeerGone | Self::Client { .. } | Self::ConnectTimeout => None,
+            Self::PeerGone
+            | Self::Refused
+            | Self::Transport
+            | Self::Handshake
+            | Self::Client { .. }
+            | Self::ConnectTimeout => None,
             Self::Server(reason) => Some(reason),
             Self::TakenOver { .. } => Some(ReasonCode::SessionTakenOver),
             Self::CredentialsExpired => Some(ReasonCode::NotAuthorized),
+        }
+    }
+
+    /// Whether last words were said to a peer that may still be sending.
+    fn may_cut_off(self, connection: &Connection, peer_is_sending: bool) -> bool {
+        match self {
+            Self::PeerGone
+            | Self::Client { .. }
+            | Self::ConnectTimeout
+            | Self::Server(ReasonCode::KeepAliveTimeout) => false,
+            Self::Refused => peer_is_sending,
+            // The client may send its CONNECT before it knows that it is refused.
+            Self::Handshake => true,
+            Self::Transport => matches!(connection.phase, Phase::Online(_)),
+            Self::Server(_) | Self::TakenOver { .. } | Self::CredentialsExpired => {
+                matches!(connection.phase, Phase::Online(_))
+                    && (connection.version == Version::V5 || connection.transport.says_goodbye())
+            }
         }
     }
 }
@@ -57,20 +86,15 @@ impl EventLoop {
         if !disconnect.reason.client_may_send(PacketType::Disconnect) {
             return self.refuse_packet(slot, ReasonCode::ProtocolError); // section 3.14.2.1
         }
+        let cap = self.mqtt_of(slot).max_session_expiry_interval;
         if let Some(interval) = disconnect.properties.session_expiry_interval
             && let Some(entry) = self.sessions.get_mut(session_slot as usize)
         {
-            let cap = self
-                .shared
-                .config
-                .mqtt
-                .max_session_expiry_interval
-                .unwrap_or(NEVER);
             if entry.session.expiry_interval == 0 && interval != 0 {
                 // A session that ends with its connection cannot be prolonged [MQTT-3.1.2-23].
                 return self.refuse_packet(slot, ReasonCode::ProtocolError);
             }
-            entry.session.expiry_interval = interval.min(cap);
+            entry.session.expiry_interval = interval.min(cap.unwrap_or(NEVER));
         }
         let with_will = disconnect.reason == ReasonCode::DisconnectWithWill;
         self.close(slot, Close::Client { with_will });
@@ -91,9 +115,12 @@ impl EventLoop {
 
     /// End a connection: say why, write what is left, close, and see to its session.
     pub(crate) fn close(&mut self, slot: u32, cause: Close) {
-        let Some(mut connection) = self.connections.try_remove(slot as usize) else {
+        let Some(connection) = self.connections.get_mut(slot as usize) else {
             return;
         };
+        if let Phase::Lingering(_) = connection.phase {
+            return self.stop_lingering(slot);
+        }
         if let (Some(reason), Version::V5, Phase::Online(_)) =
             (cause.reason(), connection.version, connection.phase)
         {
@@ -105,19 +132,26 @@ impl EventLoop {
                 out.truncate(before);
             }
         }
+        let mut sent = 0;
         if !connection.out.is_empty() && !connection.out.blocked {
-            let (_, bytes) = connection
+            (_, sent) = connection
                 .out
                 .flush(&mut connection.transport, &mut self.pool);
-            self.metrics().bytes_sent.add(bytes as u64);
         }
         connection.transport.finish();
-        self.forget_listener_slot(connection.listener);
         if connection.tail.capacity() > 0 {
             self.pool.give(std::mem::take(&mut connection.tail));
         }
-        let phase = connection.phase;
-        drop(connection);
+        let (phase, listener) = (connection.phase, connection.listener);
+        let lingers =
+            connection.out.is_empty() && cause.may_cut_off(connection, self.peer_is_sending);
+        self.metrics().bytes_sent.add(sent as u64);
+        self.forget_listener_slot(listener);
+        if lingers && self.may_linger() {
+            self.linger(slot);
+        } else {
+            self.connections.try_remove(slot as usize);
+        }
         if let Phase::Online(session_slot) = phase {
             self.metrics().client_disconnected.add(1);
             if let Some(reference) = self.session_ref(session_slot) {

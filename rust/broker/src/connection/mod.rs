@@ -34,6 +34,8 @@ pub enum Phase {
     AwaitVerdict,
     /// It carries the session in this slot.
     Online(u32),
+    /// It has ended; its socket is read for so many bytes more, so that its last words arrive.
+    Lingering(u32),
 }
 
 /// What only an MQTT 5 connection has.
@@ -131,6 +133,7 @@ impl EventLoop {
         let session = match connection.phase {
             Phase::Online(session) => session,
             Phase::AwaitVerdict | Phase::AwaitProxyHeader => return Flow::Park,
+            Phase::Lingering(_) => return Flow::Closed,
             Phase::AwaitConnect if header.packet_type == PacketType::Connect => {
                 return self.on_connect(slot, header, body);
             }

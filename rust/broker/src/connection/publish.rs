@@ -90,7 +90,8 @@ impl EventLoop {
             publish.retain,
         );
         outgoing.publisher = Some(reference);
-        outgoing.expires_at = self.expiry_of(publish.properties.message_expiry_interval());
+        let life = publish.properties.message_expiry_interval();
+        outgoing.expires_at = self.expiry_of(self.zone_of(slot), life);
         if let Some(delayed) = delayed {
             let held = self.hold(&mut outgoing, delayed.seconds);
             if !held && let Some(entry) = self.sessions.get_mut(session_slot as usize) {
@@ -141,7 +142,7 @@ impl EventLoop {
             self.acknowledge_refused(slot, publish.qos, publish.packet_id);
             return Err(Flow::Continue);
         }
-        let mqtt = &self.shared.config.mqtt;
+        let mqtt = self.mqtt_of(slot);
         let broken = if mqtt.strict_mode && has_control_characters(topic)
             || level_count(topic) > mqtt.max_topic_levels
         {
@@ -166,7 +167,7 @@ impl EventLoop {
         alias: u16,
         topic: &str,
     ) -> Result<Option<Box<str>>, ReasonCode> {
-        if alias > self.shared.config.mqtt.max_topic_alias {
+        if alias > self.mqtt_of(slot).max_topic_alias {
             return Err(ReasonCode::TopicAliasInvalid);
         }
         let state = self
@@ -201,14 +202,10 @@ impl EventLoop {
         session_slot: u32,
         packet_id: Option<NonZeroU16>,
     ) -> Option<Flow> {
-        let limit = self
-            .shared
-            .config
-            .mqtt
-            .max_awaiting_rel
-            .map_or(usize::MAX, usize::from);
         let packet_id = packet_id?;
-        let (now, timeout) = (self.now, self.shared.config.mqtt.await_rel_timeout);
+        let mqtt = self.mqtt_of(slot);
+        let limit = mqtt.max_awaiting_rel.map_or(usize::MAX, usize::from);
+        let (now, timeout) = (self.now, mqtt.await_rel_timeout);
         let id = packet_id.get();
         let entry = self.sessions.get_mut(session_slot as usize)?;
         let waiting = entry.session.awaiting_rel.get_or_insert_default();
@@ -270,9 +267,9 @@ impl EventLoop {
         self.pipeline.deny_action() == DenyAction::Disconnect
     }
 
-    /// The broker second a message expires at, by its own interval and the configured cap.
-    pub(crate) fn expiry_of(&self, interval: Option<u32>) -> Option<u32> {
-        let cap = self.shared.config.mqtt.message_expiry_interval;
+    /// The broker second a message expires at, by its own interval and the cap of its publisher's zone.
+    fn expiry_of(&self, zone: u16, interval: Option<u32>) -> Option<u32> {
+        let cap = self.mqtt_in(zone).message_expiry_interval;
         let seconds = match (interval, cap) {
             (Some(interval), Some(cap)) => interval.min(cap),
             (Some(interval), None) => interval,
@@ -313,6 +310,7 @@ impl EventLoop {
             self.report_denied(u32::MAX, "will", client, &verdict, &will.topic);
             return;
         }
+        let zone = self.session_mut(publisher).map_or(0, |s| s.zone);
         let Ok(delayed) = delayed_of(&will.topic) else {
             self.metrics().wills_denied.add(1);
             return;
@@ -325,7 +323,7 @@ impl EventLoop {
             will.retain,
         );
         outgoing.publisher = Some(publisher);
-        outgoing.expires_at = self.expiry_of(will.message_expiry);
+        outgoing.expires_at = self.expiry_of(zone, will.message_expiry);
         if let Some(delayed) = delayed {
             self.hold(&mut outgoing, delayed.seconds);
         } else {

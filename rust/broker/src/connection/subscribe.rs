@@ -72,7 +72,7 @@ impl EventLoop {
             self.close(slot, Close::Server(ReasonCode::NotAuthorized));
             return Flow::Closed;
         }
-        if !self.shared.config.mqtt.shared_subscription
+        if !self.mqtt_of(slot).shared_subscription
             && subscribe
                 .subscriptions
                 .iter()
@@ -143,7 +143,7 @@ impl EventLoop {
         let scope = FilterScope::parse(entry.filter).map_err(|_| ReasonCode::TopicFilterInvalid)?;
         let filter =
             TopicFilter::parse(scope.filter()).map_err(|_| ReasonCode::TopicFilterInvalid)?;
-        let mqtt = &self.shared.config.mqtt;
+        let mqtt = self.mqtt_of(slot);
         if matches!(scope, FilterScope::Exclusive(_)) && !mqtt.exclusive_subscription {
             return Err(ReasonCode::TopicFilterInvalid);
         }

@@ -36,9 +36,7 @@ impl EventLoop {
                     return;
                 }
             };
-            let Some(info) = self.shared.listeners.get(usize::from(info_index)) else {
-                return;
-            };
+            let info = self.listener(info_index);
             // Before anything is read: behind proxies the socket's peer must be one of them, and the
             // rules judge the address its header announces.
             let admitted = match &info.proxies {
@@ -129,9 +127,9 @@ impl EventLoop {
 
     /// One connection less at its listener.
     pub(crate) fn forget_listener_slot(&self, listener: u16) {
-        if let Some(info) = self.shared.listeners.get(usize::from(listener)) {
-            info.connections.fetch_sub(1, Ordering::Relaxed);
-        }
+        self.listener(listener)
+            .connections
+            .fetch_sub(1, Ordering::Relaxed);
     }
 }
 

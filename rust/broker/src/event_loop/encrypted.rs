@@ -99,11 +99,16 @@ impl EventLoop {
                 alive && !taken.ends
             }
             Err(_) if was_open => {
-                self.close(slot, Close::PeerGone);
+                self.close(slot, Close::Transport);
                 false
             }
             Err(failure) => {
-                self.refuse_handshake(slot, &failure);
+                let cause = if has_output {
+                    Close::Handshake
+                } else {
+                    Close::PeerGone
+                };
+                self.refuse_handshake(slot, &failure, cause);
                 false
             }
         };
@@ -118,14 +123,14 @@ impl EventLoop {
             tls.is_some_and(Tls::has_begun)
         });
         if gave_up {
-            self.refuse_handshake(slot, &failure::gave_up());
+            self.refuse_handshake(slot, &failure::gave_up(), Close::PeerGone);
         } else {
             self.close(slot, Close::PeerGone);
         }
     }
 
     /// Close a connection that did not get past TLS, and say why.
-    pub(super) fn refuse_handshake(&mut self, slot: u32, failure: &Failure) {
+    pub(super) fn refuse_handshake(&mut self, slot: u32, failure: &Failure, cause: Close) {
         self.metrics().tls_failed.add(1);
         if let Some(connection) = self.connections.get(slot as usize) {
             let (peer, listener) = (connection.peer, connection.listener);
@@ -140,7 +145,7 @@ impl EventLoop {
             }
             self.ask_for_lists(listener);
         }
-        self.close(slot, Close::PeerGone);
+        self.close(slot, cause);
     }
 
     /// Have the revocation lists fetched that a verification missed.

@@ -82,6 +82,9 @@ impl EventLoop {
         if phase == Phase::AwaitVerdict {
             return; // resumed by the verdict
         }
+        if let Phase::Lingering(left) = phase {
+            return self.discard(slot, left);
+        }
         if self.congested {
             self.read_later(slot);
             return;
@@ -98,6 +101,7 @@ impl EventLoop {
             Ok(0) => self.peer_gone(slot),
             Ok(n) => {
                 let full = n == buffer.len();
+                self.peer_is_sending = full;
                 self.metrics().bytes_received.add(n as u64);
                 let data = buffer.get_mut(..n).unwrap_or_default();
                 let alive = if phase == Phase::AwaitProxyHeader {
@@ -152,7 +156,12 @@ impl EventLoop {
         let mqtt = data.get(taken.mqtt).unwrap_or_default();
         let alive = mqtt.is_empty() || self.take_in(slot, mqtt);
         if alive && taken.ends {
-            self.close(slot, Close::PeerGone);
+            let cause = if taken.refused {
+                Close::Transport
+            } else {
+                Close::PeerGone
+            };
+            self.close(slot, cause);
         }
         alive && !taken.ends
     }
@@ -209,6 +218,7 @@ impl EventLoop {
             };
             let body = frame.get(header_bytes..).unwrap_or_default();
             self.metrics().packets_received.add(1);
+            self.peer_is_sending |= !after.is_empty();
             match self.on_packet(slot, header, body) {
                 Flow::Continue => rest = after,
                 Flow::Closed => return false,
@@ -255,7 +265,7 @@ impl EventLoop {
 
     /// Largest packet `slot` may send now, in bytes.
     fn packet_limit(&self, slot: u32) -> usize {
-        let limit = self.shared.config.mqtt.max_packet_size as usize;
+        let limit = self.mqtt_of(slot).max_packet_size as usize;
         match self.connections.get(slot as usize).map(|c| c.phase) {
             Some(Phase::Online(_)) => limit,
             _ => limit.min(MAX_CONNECT_BYTES),

@@ -8,6 +8,8 @@
 //! - [`inbox`]: what other threads ask. - [`timers`]: connect deadlines, keep-alive.
 //! - [`wheel`]: the timer wheel.        - [`proxied`]: PROXY headers, addresses refused.
 //! - [`encrypted`] connections: TLS handshakes in their turn.
+//! - [`zones`]: whose options hold.
+//! - [`linger`]: closing without losing the last words.
 //!
 //! What each packet does stands in [`crate::connection`], one file a packet.
 
@@ -16,10 +18,12 @@ mod backlog;
 mod encrypted;
 mod inbox;
 mod input;
+mod linger;
 mod output;
 mod proxied;
 mod timers;
 mod wheel;
+mod zones;
 
 use std::{
     collections::VecDeque,
@@ -76,6 +80,10 @@ pub(crate) struct SessionEntry {
 }
 
 /// One loop's state. Everything but `shared` belongs to its thread alone.
+#[allow(
+    clippy::struct_excessive_bools,
+    reason = "each is a fact of the turn, none a mode"
+)]
 pub(crate) struct EventLoop {
     pub(crate) shared: Arc<Shared>,
     pub(crate) index: u16,
@@ -117,6 +125,10 @@ pub(crate) struct EventLoop {
     accept_again: bool,
     /// Unix time of this turn, for decisions.
     pub(crate) unix_now: Duration,
+    /// Sockets that linger after their connection ended.
+    lingering: usize,
+    /// The last read, or what came with the packet at hand, shows that its peer goes on sending.
+    pub(crate) peer_is_sending: bool,
     /// Everything is being closed.
     pub(crate) stopping: bool,
 }
@@ -168,6 +180,8 @@ impl EventLoop {
             congested: false,
             accept_again: false,
             unix_now: clock::unix_time(),
+            lingering: 0,
+            peer_is_sending: false,
             stopping: false,
             shared,
         })

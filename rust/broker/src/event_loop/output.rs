@@ -242,12 +242,6 @@ impl EventLoop {
         if options.no_local && outgoing.publisher == Some(to) {
             return;
         }
-        let upgrade = self.shared.config.mqtt.upgrade_qos;
-        let qos = if upgrade {
-            outgoing.qos.max(options.qos)
-        } else {
-            outgoing.qos.min(options.qos)
-        };
         let retain = outgoing.retain && options.retain_as_published;
         let Some(session) = self.session_mut(to) else {
             if let Some(group) = group {
@@ -257,7 +251,13 @@ impl EventLoop {
             }
             return;
         };
-        let Some(slot) = session.connection else {
+        let (zone, connection, may_send) = (session.zone, session.connection, session.may_send());
+        let qos = if self.mqtt_in(zone).upgrade_qos {
+            outgoing.qos.max(options.qos)
+        } else {
+            outgoing.qos.min(options.qos)
+        };
+        let Some(slot) = connection else {
             self.queue_delivery(target, qos, retain, outgoing);
             return;
         };
@@ -265,7 +265,6 @@ impl EventLoop {
             self.write_delivery(slot, options, qos, retain, outgoing, None);
             return;
         }
-        let may_send = session.may_send();
         if may_send && self.outbox_has_room(slot) {
             let delivery = Delivery {
                 message: outgoing.keep(),
@@ -288,12 +287,15 @@ impl EventLoop {
     pub(crate) fn outbox_has_room(&self, slot: u32) -> bool {
         self.connections
             .get(slot as usize)
-            .is_some_and(|c| c.out.len() < self.shared.config.mqtt.max_outbox_bytes)
+            .is_some_and(|c| c.out.len() < self.shared.config.max_outbox_bytes)
     }
 
     /// Keep a delivery until the client is there or has room.
     fn queue_delivery(&mut self, to: Target, qos: QoS, retain: bool, outgoing: &mut Outgoing<'_>) {
-        let mqtt = &self.shared.config.mqtt;
+        let Some(zone) = self.session_mut(to.session).map(|session| session.zone) else {
+            return;
+        };
+        let mqtt = self.mqtt_in(zone);
         if qos == QoS::AtMostOnce && !mqtt.mqueue_store_qos0 {
             return;
         }
@@ -323,7 +325,7 @@ impl EventLoop {
         outgoing: &mut Outgoing<'_>,
         id: Option<NonZeroU16>,
     ) {
-        let limit = self.shared.config.mqtt.max_outbox_bytes;
+        let limit = self.shared.config.max_outbox_bytes;
         let now = self.now;
         let Some(connection) = self.connections.get_mut(slot as usize) else {
             return;

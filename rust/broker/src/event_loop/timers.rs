@@ -4,7 +4,7 @@ use std::mem;
 
 use vallum_mqtt::packet::ReasonCode;
 
-use super::{EventLoop, accept::seconds_up, wheel::Entry};
+use super::{EventLoop, accept::seconds_up, linger::LINGER_SECONDS, wheel::Entry};
 use crate::{
     connection::{Connection, Phase, disconnect::Close},
     transport::tls::failure,
@@ -35,18 +35,16 @@ impl EventLoop {
     /// Seconds a connection has, from accept, for the next of what must come before it is a client: its
     /// PROXY header, its TLS handshake, its CONNECT.
     pub(super) fn patience_for_connect(&self, connection: &Connection) -> Option<u32> {
-        let idle_timeout = self.shared.config.mqtt.idle_timeout_ms.map(seconds_up);
-        let info = self.shared.listeners.get(usize::from(connection.listener));
+        let listener = self.listener(connection.listener);
+        let idle_timeout = self.mqtt_in(listener.zone).idle_timeout_ms.map(seconds_up);
         let sooner = if connection.phase == Phase::AwaitProxyHeader {
-            info.and_then(|info| info.proxies.as_ref())
-                .map(|proxies| seconds_up(proxies.timeout_ms))
+            listener.proxies.as_ref().map(|proxies| proxies.timeout_ms)
         } else if connection.transport.shaking_hands().is_some() {
-            info.and_then(|info| info.tls.as_ref())
-                .map(|tls| seconds_up(tls.handshake_timeout_ms()))
+            listener.tls.as_ref().map(|tls| tls.handshake_timeout_ms())
         } else {
             None
         };
-        sooner.into_iter().chain(idle_timeout).min()
+        sooner.map(seconds_up).into_iter().chain(idle_timeout).min()
     }
 
     fn look_at(&mut self, (slot, generation): Entry) {
@@ -68,7 +66,7 @@ impl EventLoop {
                     if connection.phase == Phase::AwaitProxyHeader {
                         self.refuse_proxy_header(slot, "proxy_header_timeout");
                     } else if connection.transport.shaking_hands().is_some() {
-                        self.refuse_handshake(slot, &failure::timeout());
+                        self.refuse_handshake(slot, &failure::timeout(), Close::PeerGone);
                     } else {
                         self.close(slot, Close::ConnectTimeout);
                     }
@@ -85,6 +83,14 @@ impl EventLoop {
                 }
             }
             Phase::Online(_) => {}
+            Phase::Lingering(_) => {
+                let until = connection.last_packet.saturating_add(LINGER_SECONDS);
+                if now >= until {
+                    self.stop_lingering(slot);
+                } else {
+                    self.watch(until, (slot, generation));
+                }
+            }
         }
     }
 }

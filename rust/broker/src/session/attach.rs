@@ -10,6 +10,7 @@ use vallum_policy::decision::AuthenticatedClient;
 
 use super::{Session, SessionRef, state::Will};
 use crate::{
+    config::MqttConfig,
     connection::{Phase, V5State, disconnect::Close},
     event::Event,
     event_loop::{EventLoop, Flow},
@@ -97,10 +98,11 @@ impl EventLoop {
 
     /// Bind connection and session together and say so.
     fn go_online(&mut self, slot: u32, reference: SessionRef, accepted: Accepted, present: bool) {
-        let window = accepted
-            .wishes
-            .receive_maximum
-            .min(self.shared.config.mqtt.max_inflight);
+        let zone = self.zone_of(slot);
+        let mqtt = self.mqtt_in(zone);
+        let window = accepted.wishes.receive_maximum.min(mqtt.max_inflight);
+        let keep_alive = mqtt.server_keepalive.unwrap_or(accepted.wishes.keep_alive);
+        let patience = f64::from(keep_alive) * mqtt.keepalive_multiplier;
         let expire_at = accepted.client.expire_at;
         let client_id = Arc::clone(&accepted.client.info.client_id);
         let Some(session) = self.session_mut(reference) else {
@@ -110,13 +112,7 @@ impl EventLoop {
         session.connection = Some(slot);
         session.expiry_interval = accepted.wishes.expiry_interval;
         session.window = window;
-        let keep_alive = self
-            .shared
-            .config
-            .mqtt
-            .server_keepalive
-            .unwrap_or(accepted.wishes.keep_alive);
-        let patience = f64::from(keep_alive) * self.shared.config.mqtt.keepalive_multiplier;
+        session.zone = zone;
         let now = self.now;
         let Some(connection) = self.connections.get_mut(slot as usize) else {
             return;
@@ -179,17 +175,18 @@ impl EventLoop {
             return;
         };
         let (version, limit) = (connection.version, connection.max_packet_out as usize);
+        let mut bytes = self.pool.take();
+        let mqtt = self.mqtt_of(slot);
         let mut ack = ConnAck::new(ReasonCode::Success, present);
         if version == Version::V5 {
-            self.must_know(&mut ack.properties, accepted, client_id);
-            self.good_to_know(&mut ack.properties);
+            must_know(mqtt, &mut ack.properties, accepted, client_id);
+            good_to_know(mqtt, &mut ack.properties);
         }
-        let mut bytes = self.pool.take();
         let mut fits = ack.encode(version, &mut bytes).is_ok() && bytes.len() <= limit;
         if !fits {
             bytes.clear();
             ack.properties = ConnAckProperties::default();
-            self.must_know(&mut ack.properties, accepted, client_id);
+            must_know(mqtt, &mut ack.properties, accepted, client_id);
             fits = ack.encode(version, &mut bytes).is_ok() && bytes.len() <= limit;
         }
         if !fits {
@@ -204,45 +201,6 @@ impl EventLoop {
         self.mark_dirty(slot);
     }
 
-    /// Properties without which the client would go by wrong values.
-    fn must_know<'a>(
-        &self,
-        properties: &mut ConnAckProperties<'a>,
-        accepted: &Accepted,
-        client_id: &'a str,
-    ) {
-        let wishes = &accepted.wishes;
-        if wishes.expiry_interval != wishes.expiry_requested {
-            properties.session_expiry_interval = Some(wishes.expiry_interval);
-        }
-        if wishes.assigned {
-            properties.assigned_client_identifier = Some(client_id);
-        }
-        properties.server_keep_alive = self.shared.config.mqtt.server_keepalive;
-    }
-
-    /// Properties that say what the broker accepts; it enforces them anyway.
-    fn good_to_know(&self, properties: &mut ConnAckProperties<'_>) {
-        let mqtt = &self.shared.config.mqtt;
-        properties.receive_maximum = mqtt.max_awaiting_rel.and_then(NonZeroU16::new);
-        if mqtt.max_qos_allowed < QoS::ExactlyOnce.as_u8() {
-            properties.maximum_qos = QoS::from_u8(mqtt.max_qos_allowed);
-        }
-        if !mqtt.retain_available {
-            properties.retain_available = Some(false);
-        }
-        properties.maximum_packet_size = NonZeroU32::new(mqtt.max_packet_size);
-        if mqtt.max_topic_alias > 0 {
-            properties.topic_alias_maximum = Some(mqtt.max_topic_alias);
-        }
-        if !mqtt.wildcard_subscription {
-            properties.wildcard_subscription_available = Some(false);
-        }
-        if !mqtt.shared_subscription {
-            properties.shared_subscription_available = Some(false);
-        }
-    }
-
     /// Send again what was under way, then what waited [MQTT-4.4.0-1].
     fn resume(&mut self, reference: SessionRef) {
         if let Some(session) = self.session_mut(reference)
@@ -251,5 +209,43 @@ impl EventLoop {
             window.begin_resend();
         }
         self.pump(reference.slot);
+    }
+}
+
+/// Properties without which the client would go by wrong values.
+fn must_know<'a>(
+    mqtt: &MqttConfig,
+    properties: &mut ConnAckProperties<'a>,
+    accepted: &Accepted,
+    client_id: &'a str,
+) {
+    let wishes = &accepted.wishes;
+    if wishes.expiry_interval != wishes.expiry_requested {
+        properties.session_expiry_interval = Some(wishes.expiry_interval);
+    }
+    if wishes.assigned {
+        properties.assigned_client_identifier = Some(client_id);
+    }
+    properties.server_keep_alive = mqtt.server_keepalive;
+}
+
+/// Properties that say what the broker accepts; it enforces them anyway.
+fn good_to_know(mqtt: &MqttConfig, properties: &mut ConnAckProperties<'_>) {
+    properties.receive_maximum = mqtt.max_awaiting_rel.and_then(NonZeroU16::new);
+    if mqtt.max_qos_allowed < QoS::ExactlyOnce.as_u8() {
+        properties.maximum_qos = QoS::from_u8(mqtt.max_qos_allowed);
+    }
+    if !mqtt.retain_available {
+        properties.retain_available = Some(false);
+    }
+    properties.maximum_packet_size = NonZeroU32::new(mqtt.max_packet_size);
+    if mqtt.max_topic_alias > 0 {
+        properties.topic_alias_maximum = Some(mqtt.max_topic_alias);
+    }
+    if !mqtt.wildcard_subscription {
+        properties.wildcard_subscription_available = Some(false);
+    }
+    if !mqtt.shared_subscription {
+        properties.shared_subscription_available = Some(false);
     }
 }

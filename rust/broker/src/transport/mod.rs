@@ -70,6 +70,11 @@ impl Transport {
         }
     }
 
+    /// Whether it has last words of its own, whatever MQTT says.
+    pub(crate) fn says_goodbye(&self) -> bool {
+        matches!(self, Self::WebSocket(_) | Self::Direct(Socket::Tls(_)))
+    }
+
     /// Say goodbye in the transport's own way, as far as the socket takes it.
     pub(crate) fn finish(&mut self) {
         match self {

@@ -30,7 +30,7 @@ pub(crate) const DEADLINE: Duration = Duration::from_secs(10);
 pub(crate) fn policy(chain: &str, enable_authn: &str) -> Arc<Pipeline> {
     let text = format!(
         r#"{{"version":1,"profile":"hardened","use_username_as_clientid":false,
-        "client_attrs_init":[],"clientid_override":null,
+        "client_attrs_init":[],"clientid_override":null,"zones":{{}},
         "authentication":{{"ignore_backend_failures":false,"chain":null,
           "listeners":{{"tcp:default":{{"enable_authn":"{enable_authn}","chain":{chain}}}}}}},
         "authorization":{{"no_match":"allow","deny_action":"ignore","ignore_backend_failures":false,
@@ -62,9 +62,11 @@ fn start(
     let mut document = serde_json::json!({
         "version": 1, "loops": loops,
         "listeners": [{"id": "tcp:default", "bind": "127.0.0.1:0", "max_connections": null,
-                       "zone": "default", "backlog": 128, "access_rules": [], "proxy_protocol": null,
+                       "zone": 0, "backlog": 128, "access_rules": [], "proxy_protocol": null,
                        "websocket": null, "tls": null}],
-        "mqtt": {"idle_timeout_ms": 15000, "max_packet_size": 1_048_576, "max_clientid_len": 65535,
+        "max_outbox_bytes": 1_048_576,
+        "shared_subscription": {"strategy": "round_robin", "initial_sticky_pick": "random"},
+        "zones": [{"name": "default", "mqtt": {"idle_timeout_ms": 15000, "max_packet_size": 1_048_576, "max_clientid_len": 65535,
                  "max_topic_levels": 128, "max_topic_alias": 65535, "max_qos_allowed": 2,
                  "retain_available": true, "wildcard_subscription": true, "server_keepalive": null,
                  "keepalive_multiplier": 1.5, "session_expiry_interval": 7200,
@@ -73,10 +75,8 @@ fn start(
                  "max_mqueue_len": 1000, "mqueue_store_qos0": true, "max_subscriptions": null,
                  "upgrade_qos": false, "ignore_loop_deliver": false, "strict_mode": true,
                  "peer_cert_as_username": null, "peer_cert_as_clientid": null,
-                 "max_outbox_bytes": 1_048_576, "shared_subscription": true,
-                 "exclusive_subscription": true, "subscription_max_qos_rules": [],
-                 "shared_subscription_strategy": "round_robin",
-                 "shared_subscription_initial_sticky_pick": "random"},
+                 "shared_subscription": true, "exclusive_subscription": true,
+                 "subscription_max_qos_rules": []}}],
         "broker": {"shared_subscription_group":
             {"stuck": {"strategy": "sticky", "initial_sticky_pick": "hash_topic"}}},
         "retainer": {"enable": true, "max_payload_size": 1_048_576, "max_retained_messages": 0,
@@ -86,7 +86,14 @@ fn start(
         document["listeners"][0][*key] = value.clone();
     }
     for (key, value) in mqtt {
-        document["mqtt"][*key] = value.clone();
+        match *key {
+            // One value for all zones.
+            "shared_subscription_strategy" => {
+                document["shared_subscription"]["strategy"] = value.clone();
+            }
+            "max_outbox_bytes" => document["max_outbox_bytes"] = value.clone(),
+            _ => document["zones"][0]["mqtt"][*key] = value.clone(),
+        }
     }
     let config: BrokerConfig = serde_json::from_value(document).unwrap();
     Broker::start(config, pipeline).unwrap()
@@ -95,6 +102,21 @@ fn start(
 /// An open broker.
 pub(crate) fn open_broker(loops: usize) -> Broker {
     broker(loops, &[], policy("null", "false"))
+}
+
+/// A counter or gauge of the broker.
+pub(crate) fn statistic(broker: &Broker, name: &str) -> u64 {
+    let all = broker.statistics();
+    all.iter().find(|(known, _)| *known == name).unwrap().1
+}
+
+/// Look again and again until `condition` holds; panics if it does not in time.
+pub(crate) fn wait_until(mut condition: impl FnMut() -> bool) {
+    let deadline = Instant::now() + DEADLINE;
+    while !condition() {
+        assert!(Instant::now() < deadline, "it did not come about in time");
+        std::thread::park_timeout(Duration::from_millis(10));
+    }
 }
 
 /// Where its one listener listens.
@@ -190,6 +212,11 @@ impl Client {
             } => (client, present),
             other => panic!("expected CONNACK, got {other:?}"),
         }
+    }
+
+    /// The socket, to send and read past what this client knows.
+    pub(crate) fn socket(&self) -> TcpStream {
+        self.stream.try_clone().unwrap()
     }
 
     pub(crate) fn send_bytes(&mut self, bytes: &[u8]) {

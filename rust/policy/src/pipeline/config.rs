@@ -26,6 +26,8 @@ pub struct PolicyConfig {
     pub client_attrs_init: Vec<AttributeInit>,
     /// `mqtt.clientid_override`; none when `disabled`.
     pub clientid_override: Option<String>,
+    /// What holds instead of these three in zones of that name.
+    pub zones: BTreeMap<String, ZoneConfig>,
     /// Who may connect.
     pub authentication: AuthenticationConfig,
     /// What they may do.
@@ -37,6 +39,18 @@ impl PolicyConfig {
     pub fn from_json(text: &str) -> Result<Self, serde_json::Error> {
         serde_json::from_str(text)
     }
+}
+
+/// Who the clients of a zone are taken for: `zones.NAME.mqtt`.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ZoneConfig {
+    /// `use_username_as_clientid`.
+    pub use_username_as_clientid: bool,
+    /// `client_attrs_init`.
+    pub client_attrs_init: Vec<AttributeInit>,
+    /// `clientid_override`; none when `disabled`.
+    pub clientid_override: Option<String>,
 }
 
 /// One entry of `mqtt.client_attrs_init`.

@@ -4,7 +4,7 @@
 use std::{collections::HashMap, net::IpAddr, sync::Arc, time::Duration};
 
 use super::{
-    attributes::{self, AttributeExpression},
+    attributes::{self, Identity},
     authorize::Authorization,
     chain::{Chain, Kind, Progress, Run},
     config::EnableAuthn,
@@ -12,7 +12,6 @@ use super::{
 use crate::{
     client::{Attributes, ClientInfo, TlsPeer},
     decision::{Name, Stage, Why, reason_code},
-    expr::Expression,
     profile::Profile,
 };
 
@@ -56,9 +55,9 @@ pub struct ConnectRequest<'a> {
 #[derive(Debug)]
 pub struct Pipeline {
     pub(super) profile: Profile,
-    pub(super) use_username_as_client_id: bool,
-    pub(super) attributes: Vec<AttributeExpression>,
-    pub(super) client_id_override: Option<Expression>,
+    /// Of zones that are not in `zones`.
+    pub(super) identity: Identity,
+    pub(super) zones: HashMap<Box<str>, Identity>,
     pub(super) global: Arc<Chain>,
     pub(super) listeners: HashMap<Box<str>, ListenerPolicy>,
     pub(super) authorization: Authorization,
@@ -76,8 +75,10 @@ impl Pipeline {
     /// A chain of native authenticators decides at once; one with an external authenticator may stop
     /// there and go on with [`super::Suspended::resume`].
     pub fn connect(&self, request: &ConnectRequest<'_>, now: Duration) -> Progress {
-        let mut run = Run::new(client_of(request), self.expected_steps());
-        if self.use_username_as_client_id
+        let identity = self.identity_in(request.zone);
+        let expected_steps = identity.attributes.len() + self.global.len() + 2;
+        let mut run = Run::new(client_of(request), expected_steps);
+        if identity.use_username_as_client_id
             && let Some(username) = request.username
         {
             if username.is_empty() {
@@ -89,8 +90,8 @@ impl Pipeline {
             run.client.client_id = username.into();
         }
         let Run { client, steps } = &mut run;
-        attributes::initialize(&self.attributes, client, request, now, steps);
-        if let Some(expression) = &self.client_id_override {
+        attributes::initialize(&identity.attributes, client, request, now, steps);
+        if let Some(expression) = &identity.client_id_override {
             attributes::override_client_id(expression, client, request, now, steps);
         }
         self.authenticate(run, request, now)
@@ -111,9 +112,17 @@ impl Pipeline {
                 .any(|listener| reads(&listener.chain))
     }
 
-    /// Whether the user name becomes the client identifier.
+    /// Whether the user name becomes the client identifier, in any zone.
     pub fn uses_username_as_client_id(&self) -> bool {
-        self.use_username_as_client_id
+        let mut zones = self.zones.values();
+        self.identity.use_username_as_client_id || zones.any(|zone| zone.use_username_as_client_id)
+    }
+
+    fn identity_in(&self, zone: &str) -> &Identity {
+        if self.zones.is_empty() {
+            return &self.identity;
+        }
+        self.zones.get(zone).unwrap_or(&self.identity)
     }
 
     /// The security profile.
@@ -139,11 +148,6 @@ impl Pipeline {
             }
             EnableAuthn::True | EnableAuthn::QuickDenyAnonymous => chain.run(0, run, request, now),
         }
-    }
-
-    /// Room for the steps of a client that is accepted.
-    fn expected_steps(&self) -> usize {
-        self.attributes.len() + self.global.len() + 2
     }
 }
 

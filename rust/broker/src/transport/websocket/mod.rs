@@ -68,6 +68,8 @@ pub struct Taken {
     pub mqtt: std::ops::Range<usize>,
     /// The connection ends after them.
     pub ends: bool,
+    /// It ends because of what the client sent; a close frame says so.
+    pub refused: bool,
 }
 
 impl WebSocket {
@@ -168,6 +170,7 @@ impl WebSocket {
         Taken {
             mqtt: from..from + done.mqtt,
             ends: done.close.is_some(),
+            refused: done.close.is_some_and(|code| code != CloseCode::Normal),
         }
     }
 
