@@ -23,7 +23,7 @@ from typing import Annotated, Any
 from pydantic import AliasChoices, TypeAdapter, ValidationError
 from pydantic.fields import FieldInfo
 
-from vallum.config import checks, not_yet, roots
+from vallum.config import not_yet, roots
 from vallum.config.models import (
     AuthenticationSettings,
     Authorization,
@@ -32,15 +32,16 @@ from vallum.config.models import (
     Cinfo,
     CinfoCheck,
     ClientAttribute,
+    CrlCache,
     FileSource,
     JwtHmac,
     JwtPublicKey,
-    Listeners,
     Mqtt,
     Node,
     Retainer,
     Rewrite,
     Section,
+    ServerTls,
     TcpListener,
     Zone,
 )
@@ -51,6 +52,7 @@ from vallum.config.models.broker import SharedGroup
 from vallum.config.models.listeners import TcpOptions, WebSocket
 from vallum.config.models.log import LogHandler, Throttling
 from vallum.config.models.retainer import RetainerBackend
+from vallum.config.models.tls import Ocsp, SniCertificate
 
 PAGE = Path(__file__).parent / "reference" / "config.md"
 
@@ -97,10 +99,24 @@ TABLES = (
     Table("listeners.tcp.NAME.tcp_options", "listeners.*.*.tcp_options", TcpOptions),
     Table(
         "listeners.ws.NAME.websocket",
-        "listeners.ws.*.websocket",
+        "listeners.*.*.websocket",
         WebSocket,
         "The options of a TCP listener, and these. `default` binds to port 8083.",
     ),
+    Table(
+        "listeners.ssl.NAME.ssl_options",
+        "listeners.*.*.ssl_options",
+        ServerTls,
+        "The options of a TCP listener, and these; `wss` has those of `ws` as well. `default` "
+        "binds to port 8883, or 8084. Files are read again every two minutes and on SIGHUP.",
+    ),
+    Table("listeners.ssl.NAME.ssl_options.ocsp", "listeners.*.*.ssl_options.ocsp", Ocsp),
+    Table(
+        "listeners.ssl.NAME.ssl_options.sni_certificates[]",
+        "listeners.*.*.ssl_options.sni_certificates.*",
+        SniCertificate,
+    ),
+    Table("crl_cache", "crl_cache", CrlCache, "With `enable_crl_check` of a listener."),
     Table("mqtt", "mqtt", Mqtt),
     Table(
         "zones.NAME",
@@ -370,8 +386,6 @@ def _not_available() -> Iterator[str]:
     yield "| key | unless it is |\n|---|---|"
     rows = [f"| `{path}` | its default |" for path in not_yet.REFUSED]
     rows += [f"| `{path}` | {_harmless(value)} |" for path, value in roots.REFUSED.items()]
-    kinds = [kind for kind in Listeners.model_fields if kind not in checks.LISTENER_TYPES]
-    rows += [f"| `listeners.{kind}.NAME` | `enable = false` |" for kind in kinds]
     rows.append("| `zones.NAME.flapping_detect.enable` | `false` |")
     yield "\n".join(rows) + "\n"
     authenticators = ", ".join(f"`{name}`" for name in sorted(AUTHENTICATORS))

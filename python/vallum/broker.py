@@ -18,6 +18,8 @@ from vallum.config import Config, broker_document, load
 from vallum.errors import BrokerError
 from vallum.pipeline import compile_pipeline
 from vallum.sessions import SessionTimers
+from vallum.tls import TlsUpkeep
+from vallum.tls.upkeep import log_handshake_failure
 
 log = structlog.stdlib.get_logger("vallum")
 
@@ -52,6 +54,7 @@ class Broker:
         self._core: _core.Broker | None = None
         self._timers: SessionTimers | None = None
         self._enhanced = EnhancedAuthenticators()
+        self._tls: TlsUpkeep | None = None
         self._loop: asyncio.AbstractEventLoop | None = None
 
     @classmethod
@@ -87,6 +90,8 @@ class Broker:
         self._core, self._loop = core, loop
         self._timers = SessionTimers(core, loop)
         self._enhanced.start()
+        self._tls = TlsUpkeep(core, self.config)
+        self._tls.start()
         self.listeners = {id: Listener(id, host, port) for id, host, port in core.listeners()}
         loop.add_reader(core.event_fd(), self._on_events)
 
@@ -99,6 +104,8 @@ class Broker:
         if self._timers is not None:
             self._timers.close()
         await self._enhanced.stop()
+        if self._tls is not None:
+            await self._tls.stop()
         await asyncio.to_thread(core.stop)
         self.listeners = {}
 
@@ -140,6 +147,22 @@ class Broker:
         """Authenticators of enhanced authentication (MQTT 5 section 4.12), for our own stages."""
         return self._enhanced
 
+    async def reload_certificates(self) -> list[str]:
+        """Read certificate files of TLS listeners again, as happens every two minutes by itself.
+
+        New handshakes use the new files, connections go on as they are. Files that cannot be used
+        change nothing; the log names them.
+
+        Returns:
+            The ids of the listeners where they changed.
+
+        Raises:
+            BrokerError: the broker does not run.
+        """
+        if self._core is None or self._tls is None:
+            raise BrokerError("the broker does not run")
+        return await self._tls.reload()
+
     def disconnect(self, clientid: str, reason_code: int = 0x98) -> bool:
         """Disconnect a client; False if there is no session of that id."""
         if self._core is None:
@@ -167,6 +190,10 @@ class Broker:
                     self._enhanced.on_ended(event)
                 case "refused":
                     log_refusal(event)
+                case "handshake_failed":
+                    log_handshake_failure(event)
+                case "lists_wanted" if self._tls is not None:
+                    self._tls.on_lists_wanted(event)
                 case "loop_failed":
                     log.error("loop_failed", index=event["index"], error=event["error"])
                     self.failed.set()

@@ -9,8 +9,20 @@ from typing import Any
 
 import pytest
 
-from vallum.config import broker_document, load, policy_document
-from vallum.config.models import Listener, Listeners, Mqtt, Retainer, TcpListener, WsListener, Zone
+from vallum.config import broker_document, load, policy_document, server_tls
+from vallum.config.hocon import plain, read_text
+from vallum.config.hocon.source import Report
+from vallum.config.models import (
+    Context,
+    Listener,
+    Listeners,
+    Mqtt,
+    Retainer,
+    ServerTls,
+    TcpListener,
+    WsListener,
+    Zone,
+)
 from vallum.config.models.listeners import WebSocket
 from vallum.config.not_yet import NOT_YET, REFUSED
 from vallum.config.translate import keys_of
@@ -102,6 +114,7 @@ def test_broker_values(broker: dict[str, Any]) -> None:
             "access_rules": ["allow all"],
             "proxy_protocol": None,
             "websocket": None,
+            "tls": None,
         },
         {
             "id": "tcp:b",
@@ -112,6 +125,7 @@ def test_broker_values(broker: dict[str, Any]) -> None:
             "access_rules": ["allow all"],
             "proxy_protocol": None,
             "websocket": None,
+            "tls": None,
         },
     ]
     assert [zone["name"] for zone in broker["zones"]] == ["default", "z"]
@@ -142,6 +156,39 @@ def test_websocket() -> None:
     assert websocket["path"] == "/mqtt"
     assert websocket["max_frame_size"] == 1024 * 1024
     assert websocket["subprotocols"] == ["mqtt", "mqtt-v3", "mqtt-v3.1.1", "mqtt-v5"]
+
+
+TLS_TEXT = """
+    enable_crl_check = true, verify = verify_peer, partial_chain = two_cacerts_from_cacertfile
+    versions = [tlsv1.2], ciphers = "ECDHE-RSA-AES128-GCM-SHA256:ECDHE-RSA-AES256-GCM-SHA384, x"
+    crlfile = a.crl, password = secret, session_tickets = stateless, handshake_timeout = 1500ms
+    ocsp { enable_ocsp_stapling = true, responder_url = "http://x", issuer_pem = i.pem }
+    sni_certificates = [{ server_names = "a, b", certfile = c.pem, keyfile = "${EMQX_ETC_DIR}/k" }]
+"""
+TLS = server_tls.document(
+    ServerTls.check(
+        plain(read_text(TLS_TEXT, Report(), Path())), Context("hardened", Path("/etc/v"))
+    ),
+    7,
+)
+
+
+def test_tls() -> None:
+    assert set(TLS) == members(BROKER, "TlsConfig")
+    assert {key for each in TLS["certificates"] for key in each} == members(
+        BROKER, "CertificateConfig"
+    )
+    assert set(TLS["crl"]) == members(BROKER, "CrlConfig")
+    assert set(TLS["ocsp"]) == members(BROKER, "OcspConfig")
+    main, other = TLS["certificates"]
+    assert (main["certfile"], main["password"]) == ("/etc/v/certs/cert.pem", "secret")
+    assert other["server_names"] == ["a", "b"]
+    assert (other["certfile"], other["keyfile"]) == ("/etc/v/c.pem", "/etc/v/k")
+    assert TLS["cacertfile"] == "/etc/v/certs/cacert.pem"
+    assert (TLS["min_version"], TLS["max_version"]) == ("tlsv1.2", "tlsv1.2")
+    assert TLS["ciphers"] == ["ECDHE-RSA-AES128-GCM-SHA256", "ECDHE-RSA-AES256-GCM-SHA384", "x"]
+    assert (TLS["handshake_timeout_ms"], TLS["partial_chain"]) == (1500, "last_two")
+    assert TLS["crl"] == {"files": ["/etc/v/a.crl"], "capacity": 7}
 
 
 LEGACY = {"EMQX_SECURITY_PROFILE": "legacy"}
@@ -208,6 +255,17 @@ LISTENER_KEYS = {
     "proxy_protocol_timeout",
     "proxy_protocol_trusted",
 }
+TLS_KEYS = {
+    "certfile",
+    "keyfile",
+    "password",
+    "sni_certificates",
+    "verify",
+    "verify_peer_ext_key_usage",
+    "versions",
+    "enable_crl_check",
+    "crlfile",
+}
 WEBSOCKET_KEYS = {
     "mqtt_path",
     "supported_subprotocols",
@@ -235,20 +293,24 @@ def test_every_option_has_an_effect_or_is_listed(broker: dict[str, Any]) -> None
     }
     assert keys_of(Zone) - {"mqtt"} == idle("zones.*.") - {"mqtt"}
     plain, web = broker["listeners"][0], broker_document(WEB)["listeners"][0]
+    tls = keys_of(ServerTls) - carried(TLS) - TLS_KEYS
+    assert tls == idle("listeners.*.*.ssl_options.")
     listener = keys_of(TcpListener) - carried(plain) - LISTENER_KEYS
     assert keys_of(WsListener) - carried(web) - LISTENER_KEYS <= idle("listeners.*.*.")
     websocket = keys_of(WebSocket) - carried(web["websocket"]) - WEBSOCKET_KEYS
-    assert websocket == idle("listeners.ws.*.websocket.")
-    assert listener == idle("listeners.*.*.")
+    assert websocket == idle("listeners.*.*.websocket.")
+    assert listener == idle("listeners.*.*.") - {"websocket", "ssl_options"}
     retainer = keys_of(Retainer) - carried(broker["retainer"]) - {"deliver_rate"}
     assert retainer == idle("retainer.")
 
 
 @pytest.mark.parametrize("path", [*NOT_YET, *REFUSED])
 def test_listed_options_exist(path: str) -> None:
-    path = path.replace("*.*", "tcp.default").replace("ws.*", "ws.default")
-    steps = path.replace("zones.*", "zones.default").split(".")
-    known: Any = load(text="listeners { tcp.default {}, ws.default {} }", env={})
+    kind = {"ssl_options": "ssl", "websocket": "ws"}.get([*path.split("."), "", "", ""][3], "tcp")
+    steps = path.replace("*.*", f"{kind}.default").replace("zones.*", "zones.default").split(".")
+    known: Any = load(
+        text="listeners { tcp.default {}, ws.default {}, ssl.default { enable = false } }", env={}
+    )
     for step in steps:
         known = known[step] if isinstance(known, dict) else getattr(known, step)
 

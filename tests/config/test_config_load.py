@@ -213,7 +213,10 @@ def test_authentication_faults(value: str, expected: str) -> None:
 @pytest.mark.parametrize(
     ("text", "expected"),
     [
-        ("listeners.ssl.default { bind = 8883 }", "listeners.ssl.default: ssl listeners are not"),
+        (
+            "listeners.ssl.default { bind = 8883 }",
+            "listeners.ssl.default.ssl_options.certfile: cannot read ",
+        ),
         ("listeners.wss.x { bind = 1, websocket { mqtt_pth = x } }", "did you mean 'mqtt_path'?"),
         ("listeners.tcp.x {}", "listeners.tcp.x.bind: required"),
         ('listeners.tcp { a.bind = 99, "b c" { bind = 98 } }', "not a name"),

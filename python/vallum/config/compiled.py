@@ -10,7 +10,8 @@ broker:    version, loops, listeners[], zones[name, mqtt] (`default` first), max
 listeners: id, bind, max_connections, zone (index), backlog, access_rules[],
            proxy_protocol{timeout_ms, trusted[]} (null: off),
            websocket{path, max_frame_size, fail_if_no_subprotocol, subprotocols[],
-           origins{allow_absence, allowed[]} (null: not looked at)} (null: plain TCP)
+           origins{allow_absence, allowed[]} (null: not looked at)} (null: plain TCP),
+           tls{...} (null: in clear): `server_tls.document`
 mqtt:      idle_timeout_ms, max_packet_size, max_clientid_len, max_topic_levels, max_topic_alias,
            max_topic_alias_out, response_information, max_qos_allowed, retain_available,
            wildcard_subscription, shared_subscription,
@@ -19,7 +20,8 @@ mqtt:      idle_timeout_ms, max_packet_size, max_clientid_len, max_topic_levels,
            max_session_expiry_interval, message_expiry_interval, max_awaiting_rel,
            await_rel_timeout, max_inflight, max_mqueue_len (0: no bound), mqueue_store_qos0,
            mqueue_priorities{TOPIC}, mqueue_default_priority, retry_interval,
-           max_subscriptions, upgrade_qos, ignore_loop_deliver, strict_mode
+           max_subscriptions, upgrade_qos, ignore_loop_deliver, strict_mode,
+           peer_cert_as_username, peer_cert_as_clientid
 retainer:  enable, max_payload_size, max_retained_messages, msg_expiry_interval_ms (0: for ever),
            stop_publish_clear_msg
 root:      auto_subscribe[topic, qos, no_local, retain_as_published, retain_handling]
@@ -48,6 +50,7 @@ from typing import Any
 
 from pydantic import ValidationError
 
+from vallum.config import server_tls
 from vallum.config.hocon import ObjectNode, Origin
 from vallum.config.load import Config
 from vallum.config.models import (
@@ -234,7 +237,13 @@ def jwt_stage(
 
 
 def broker_document(config: Config, *, loops: int = 0) -> dict[str, Any]:
-    """What the data plane needs to start; `loops` 0 means one event loop per core."""
+    """What the data plane needs to start; `loops` 0 means one event loop per core.
+
+    It may hold passwords of keys: never log it.
+
+    Raises:
+        ConfigError: a secret's file has become unreadable since the configuration was loaded.
+    """
     mqtt, retainer = config.mqtt, config.retainer
     zones = [*config.zones]
     return {
@@ -250,6 +259,7 @@ def broker_document(config: Config, *, loops: int = 0) -> dict[str, Any]:
                 "access_rules": [_access_rule(rule) for rule in listener.access_rules],
                 "proxy_protocol": _proxy_protocol(listener, config.profile),
                 "websocket": _websocket(listener),
+                "tls": _tls(listener, config),
             }
             for kind, name, listener in config.enabled_listeners()
             if (bind := bind_of(kind, name, listener)) is not None
@@ -321,6 +331,8 @@ def _mqtt(mqtt: Mqtt) -> dict[str, Any]:
         "upgrade_qos": mqtt.upgrade_qos,
         "ignore_loop_deliver": mqtt.ignore_loop_deliver,
         "strict_mode": mqtt.strict_mode,
+        "peer_cert_as_username": _unless_disabled(mqtt.peer_cert_as_username),
+        "peer_cert_as_clientid": _unless_disabled(mqtt.peer_cert_as_clientid),
     }
 
 
@@ -362,6 +374,20 @@ def _websocket(listener: Listener) -> dict[str, Any] | None:
         if options.check_origin_enable
         else None,
     }
+
+
+def _tls(listener: Listener, config: Config) -> dict[str, Any] | None:
+    options = server_tls.options_of(listener)
+    if options is None:
+        return None
+    try:
+        return server_tls.document(options, config.crl_cache.capacity)
+    except (OSError, ValueError) as error:  # its file changed after it was checked
+        raise ConfigError.of("listeners", str(error)) from error
+
+
+def _unless_disabled(value: str) -> str | None:
+    return None if value == "disabled" else value
 
 
 def _ms(value: timedelta) -> int:

@@ -26,6 +26,7 @@ from vallum.config.models import (
     AutoSubscribe,
     BrokerRoot,
     Context,
+    CrlCache,
     Dashboard,
     Listener,
     Listeners,
@@ -68,6 +69,7 @@ class Config:
     broker: BrokerRoot
     auto_subscribe: AutoSubscribe
     rewrite: tuple[Rewrite, ...]
+    crl_cache: CrlCache
     dashboard: Dashboard
     log: Log
     node: Node
@@ -99,11 +101,7 @@ class Config:
         named = self.listeners.items()
         if not named:
             return [("tcp", "default", TcpListener.check({"bind": "127.0.0.1:1883"}))]
-        return [
-            (kind, name, listener)
-            for kind, name, listener in named
-            if listener.enable and kind in checks.LISTENER_TYPES
-        ]
+        return [(kind, name, listener) for kind, name, listener in named if listener.enable]
 
 
 def load(
@@ -192,6 +190,7 @@ class _Loader:
         node, broker = self._model(Node, "node"), self._model(BrokerRoot, "broker")
         auto_subscribe = self._model(AutoSubscribe, "auto_subscribe")
         rewrite = self._model(RewriteRoot, "rewrite", wrapped=True)
+        crl_cache = self._model(CrlCache, "crl_cache")
         models: dict[str, Section | None] = {
             "authentication_settings": settings,
             "authorization": authorization,
@@ -209,6 +208,9 @@ class _Loader:
             self._faults(checks.listener_faults(listeners, self._context))
             self._warnings(checks.exposed(listeners))
             self._faults(checks.zone_faults(listeners, self._data.get("zones")))
+            faults, warnings = checks.tls_findings(listeners, (crl_cache or CrlCache()).capacity)
+            self._faults(faults)
+            self._warnings(warnings)
         known: dict[str, Section | Mapping[str, Section]] = {
             name: model for name, model in models.items() if model is not None
         }
@@ -228,6 +230,7 @@ class _Loader:
             or broker is None
             or auto_subscribe is None
             or rewrite is None
+            or crl_cache is None
         ):
             return None
         return Config(
@@ -242,6 +245,7 @@ class _Loader:
             broker=broker,
             auto_subscribe=auto_subscribe,
             rewrite=rewrite.rewrite,
+            crl_cache=crl_cache,
             dashboard=dashboard,
             log=log,
             node=node,

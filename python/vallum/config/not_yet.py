@@ -20,6 +20,7 @@ from vallum.config.paths import Step, dotted, find, locate
 _LIMITS = "rate limits are not enforced yet"
 _FORWARDED = "HTTP headers are believed from nobody: use proxy_protocol"
 _IDLE = "it means nothing to this broker"
+_RENEGOTIATION = "renegotiation is never allowed"
 _ROOT = "the root of this name does nothing yet"
 _GROUPS = "groups have members of all zones: set it in the root mqtt"
 _CACHE = "verdicts and answers are not cached: every decision is made afresh"
@@ -43,6 +44,11 @@ NOT_YET: dict[str, str] = {
     "listeners.*.*.messages_burst": _LIMITS,
     "listeners.*.*.messages_rate": _LIMITS,
     "listeners.*.*.parse_unit": _IDLE,
+    "listeners.*.*.ssl_options.client_renegotiation": _RENEGOTIATION,
+    "listeners.*.*.ssl_options.gc_after_handshake": _IDLE,
+    "listeners.*.*.ssl_options.hibernate_after": _IDLE,
+    "listeners.*.*.ssl_options.log_level": "a failed handshake is one line of the log",
+    "listeners.*.*.ssl_options.secure_renegotiate": _RENEGOTIATION,
     "listeners.*.*.subscribes_burst": _LIMITS,
     "listeners.*.*.subscribes_rate": _LIMITS,
     "listeners.*.*.tcp_backend": _IDLE,
@@ -57,13 +63,13 @@ NOT_YET: dict[str, str] = {
     "listeners.*.*.tcp_options.send_timeout": "a slow reader never blocks a writer here",
     "listeners.*.*.tcp_options.send_timeout_close": "a slow reader never blocks a writer here",
     "listeners.*.*.tcp_options.sndbuf": "the system chooses",
-    "listeners.ws.*.websocket.compress": "frames are never compressed",
-    "listeners.ws.*.websocket.deflate_opts": "frames are never compressed",
-    "listeners.ws.*.websocket.idle_timeout": "MQTT's own Keep Alive is what counts",
-    "listeners.ws.*.websocket.mqtt_piggyback": "a frame may always hold several packets",
-    "listeners.ws.*.websocket.proxy_address_header": _FORWARDED,
-    "listeners.ws.*.websocket.proxy_port_header": _FORWARDED,
-    "listeners.ws.*.websocket.validate_utf8": "text frames are always refused",
+    "listeners.*.*.websocket.compress": "frames are never compressed",
+    "listeners.*.*.websocket.deflate_opts": "frames are never compressed",
+    "listeners.*.*.websocket.idle_timeout": "MQTT's own Keep Alive is what counts",
+    "listeners.*.*.websocket.mqtt_piggyback": "a frame may always hold several packets",
+    "listeners.*.*.websocket.proxy_address_header": _FORWARDED,
+    "listeners.*.*.websocket.proxy_port_header": _FORWARDED,
+    "listeners.*.*.websocket.validate_utf8": "text frames are always refused",
     "log.audit": "there is no audit log yet",
     "log.console.payload_encode": "payloads are never logged",
     "log.console.time_offset": "times are in UTC",
@@ -71,8 +77,6 @@ NOT_YET: dict[str, str] = {
     "log.throttling": "a refusal is written once a minute for each client and reason",
     "mqtt.keepalive_check_interval": "Keep Alive is watched all the time",
     "mqtt.limiter": _LIMITS,
-    "mqtt.peer_cert_as_clientid": "there are no TLS listeners yet, so no certificates",
-    "mqtt.peer_cert_as_username": "there are no TLS listeners yet, so no certificates",
     "mqtt.subscription_message_filter": "messages are not filtered by content yet",
     "retainer.allow_never_expire": "msg_expiry_interval alone decides",
     "retainer.backend.storage_type": "retained messages are kept in memory",
@@ -95,6 +99,7 @@ NOT_YET: dict[str, str] = {
 REFUSED: dict[str, str] = {
     "authorization.include_mountpoint": "mountpoints are",
     "listeners.*.*.mountpoint": "mountpoints are",
+    "listeners.*.*.ssl_options.managed_certs": "managed certificates are (see sni_certificates)",
     "mqtt.namespace_as_mountpoint": "mountpoints are",
 }
 """Path to what is not available; any value but the default is a fault."""

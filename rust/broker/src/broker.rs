@@ -20,6 +20,7 @@ use crate::{
     },
     session::SessionRef,
     shared::{Inbound, ListenerInfo, Shared},
+    transport::tls::listener::TlsListener,
 };
 
 /// Why the broker did not start.
@@ -116,6 +117,16 @@ impl Broker {
                 .map(TrustedProxies::compile)
                 .transpose()
                 .map_err(unusable)?;
+            let tls = listener
+                .tls
+                .clone()
+                .map(|config| TlsListener::new(&listener.id, config))
+                .transpose()
+                .map_err(|faults| {
+                    let problems: Vec<_> = faults.iter().map(ToString::to_string).collect();
+                    unusable(problems.join("; "))
+                })?
+                .map(|(tls, _)| Arc::new(tls));
             let socket = tcp::listen(listener.bind, listener.backlog).map_err(failed)?;
             infos.push(ListenerInfo {
                 id: listener.id.as_str().into(),
@@ -126,6 +137,7 @@ impl Broker {
                 access,
                 proxies,
                 websocket: listener.websocket.clone().map(Arc::new),
+                tls,
             });
             sockets.push(socket);
         }
@@ -177,6 +189,15 @@ impl Broker {
     /// Put another pipeline in force: for new connections, and for every later publish and subscribe.
     pub fn replace_pipeline(&self, pipeline: Arc<Pipeline>) {
         self.shared.replace_pipeline(pipeline);
+    }
+
+    /// The TLS side of every listener that has one.
+    pub fn tls_listeners(&self) -> Vec<(Arc<str>, Arc<TlsListener>)> {
+        self.shared
+            .listeners
+            .iter()
+            .filter_map(|info| Some((Arc::clone(&info.id), Arc::clone(info.tls.as_ref()?))))
+            .collect()
     }
 
     /// The descriptor that is readable while events wait.

@@ -12,7 +12,7 @@ use std::{
 
 use vallum_policy::{client::ClientInfo, pipeline::Suspended};
 
-use crate::session::SessionRef;
+use crate::{session::SessionRef, transport::tls::failure::Failure};
 
 /// Most events that wait; past it the droppable ones (log lines) are lost and counted.
 const MAX_WAITING: usize = 65_536;
@@ -58,6 +58,28 @@ pub enum Event {
     },
     /// A client was refused: one line for the log.
     Refused(Box<Refusal>),
+    /// A TLS handshake failed: one line for the log.
+    HandshakeFailed(Box<HandshakeFailure>),
+    /// Client certificates were refused for want of a revocation list.
+    ListsWanted {
+        /// Listener as `type:name`.
+        listener: Arc<str>,
+        /// Where the lists can be had.
+        addresses: Vec<String>,
+    },
+}
+
+/// A peer that did not get past TLS.
+#[derive(Clone, Debug)]
+pub struct HandshakeFailure {
+    /// Listener as `type:name`.
+    pub listener: Arc<str>,
+    /// Address and port of the peer.
+    pub peer: std::net::SocketAddr,
+    /// Why, and what to do about it.
+    pub failure: Failure,
+    /// How many alike were kept back since the last line.
+    pub suppressed: u32,
 }
 
 /// What an authenticator outside the data plane is asked.
@@ -94,6 +116,14 @@ impl std::fmt::Debug for Question {
 }
 
 impl Event {
+    /// Whether nothing but a line of the log, or an attempt that is made again, is lost with it.
+    fn is_droppable(&self) -> bool {
+        matches!(
+            self,
+            Self::Refused(_) | Self::HandshakeFailed(_) | Self::ListsWanted { .. }
+        )
+    }
+
     /// The question a suspended CONNECT asks.
     pub(crate) fn authenticate(
         connection: (u16, u32, u32),
@@ -165,7 +195,7 @@ impl EventQueue {
     pub fn push(&self, event: Event) -> bool {
         let first = {
             let mut waiting = self.waiting.lock().unwrap_or_else(PoisonError::into_inner);
-            if waiting.len() >= MAX_WAITING && matches!(event, Event::Refused(_)) {
+            if waiting.len() >= MAX_WAITING && event.is_droppable() {
                 return false;
             }
             waiting.push(event);

@@ -27,6 +27,7 @@ use crate::{
     retained::RetainedStore,
     router::{LocalRouter, Target},
     session::{Registry, attach::Accepted, auto_subscribe::AutoSubscription},
+    transport::tls::listener::TlsListener,
 };
 
 /// A listener as the loops see it.
@@ -48,6 +49,8 @@ pub(crate) struct ListenerInfo {
     pub(crate) proxies: Option<TrustedProxies>,
     /// MQTT comes in a WebSocket.
     pub(crate) websocket: Option<Arc<WebSocketConfig>>,
+    /// All of it comes in TLS.
+    pub(crate) tls: Option<Arc<TlsListener>>,
 }
 
 /// A zone as the loops see it.

@@ -92,6 +92,7 @@ fn measure(question: &str, pipeline: &Pipeline) {
         zone: &zone,
         cert_common_name: None,
         cert_subject: None,
+        tls: None,
         auth_method: None,
         auth_data: None,
         user_properties: &[],

@@ -8,7 +8,7 @@ use vallum_broker::{
     self as broker, command::Command, config::BrokerConfig, event::Event, session::SessionRef,
 };
 
-use crate::{error, policy::Pipeline, reply::Answer};
+use crate::{error, policy::Pipeline, reply::Answer, tls};
 
 /// A session across the boundary: loop, slot, generation.
 type SessionTuple = (u16, u32, u32);
@@ -117,6 +117,37 @@ impl Broker {
         self.0.statistics()
     }
 
+    fn reload_tls(&self, py: Python<'_>) -> Vec<(String, bool, tls::Faults)> {
+        py.detach(|| tls::reload(&self.0))
+    }
+
+    fn set_revocation_lists(
+        &self,
+        py: Python<'_>,
+        listener: &str,
+        files: Vec<String>,
+    ) -> PyResult<tls::Outcome> {
+        let found = tls::of(py, &self.0, listener)?;
+        Ok(py.detach(|| tls::set_lists(&found, files)))
+    }
+
+    fn ocsp_request(&self, py: Python<'_>, listener: &str) -> PyResult<Vec<u8>> {
+        let found = tls::of(py, &self.0, listener)?;
+        py.detach(|| found.ocsp_request())
+            .map_err(|problem| error::other(py, &problem))
+    }
+
+    fn set_ocsp_response(&self, py: Python<'_>, listener: &str, response: &[u8]) -> PyResult<()> {
+        let found = tls::of(py, &self.0, listener)?;
+        py.detach(|| found.set_ocsp_response(response))
+            .map_err(|problem| error::other(py, &problem))
+    }
+
+    fn clear_ocsp_response(&self, py: Python<'_>, listener: &str) -> PyResult<()> {
+        tls::of(py, &self.0, listener)?.clear_ocsp_response();
+        Ok(())
+    }
+
     fn stop(&self, py: Python<'_>) {
         py.detach(|| self.0.stop());
     }
@@ -174,6 +205,22 @@ fn to_dict(py: Python<'_>, event: Event) -> PyResult<Bound<'_, PyDict>> {
             dict.set_item("event", "loop_failed")?;
             dict.set_item("index", index)?;
             dict.set_item("error", error)?;
+        }
+        Event::HandshakeFailed(failed) => {
+            dict.set_item("event", "handshake_failed")?;
+            dict.set_item("listener", &*failed.listener)?;
+            dict.set_item("peer", failed.peer.to_string())?;
+            dict.set_item("reason", failed.failure.reason)?;
+            dict.set_item("detail", failed.failure.detail)?;
+            dict.set_item("suppressed", failed.suppressed)?;
+        }
+        Event::ListsWanted {
+            listener,
+            addresses,
+        } => {
+            dict.set_item("event", "lists_wanted")?;
+            dict.set_item("listener", &*listener)?;
+            dict.set_item("addresses", addresses)?;
         }
         Event::Refused(refusal) => {
             dict.set_item("event", "refused")?;

@@ -446,6 +446,7 @@ impl Pipeline {
             zone: &client.info.zone,
             cert_common_name: client.info.cert_common_name.as_deref(),
             cert_subject: client.cert_subject.as_deref(),
+            tls: None,
             auth_method: client.auth_method.as_deref(),
             auth_data: client.auth_data.as_deref(),
             user_properties: &user_properties,

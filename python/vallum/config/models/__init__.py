@@ -23,13 +23,22 @@ from vallum.config.models.authentication import (
 from vallum.config.models.authorization import DEFAULT_RULES, Authorization, FileSource
 from vallum.config.models.broker import BrokerRoot
 from vallum.config.models.dashboard import Dashboard
-from vallum.config.models.listeners import Listener, Listeners, TcpListener, WsListener, bind_of
+from vallum.config.models.listeners import (
+    Listener,
+    Listeners,
+    SslListener,
+    TcpListener,
+    WsListener,
+    WssListener,
+    bind_of,
+)
 from vallum.config.models.log import Log
 from vallum.config.models.mqtt import ClientAttribute, Mqtt
 from vallum.config.models.node import Node
 from vallum.config.models.retainer import Retainer
 from vallum.config.models.secret import Secret
 from vallum.config.models.section import Context, Profile, Section
+from vallum.config.models.tls import CrlCache, ServerTls
 from vallum.config.models.topics import AutoSubscribe, AutoSubscription, Rewrite, RewriteRoot
 from vallum.config.models.zones import Zone
 
@@ -46,6 +55,7 @@ __all__ = [
     "CinfoCheck",
     "ClientAttribute",
     "Context",
+    "CrlCache",
     "Dashboard",
     "FileSource",
     "JwtHmac",
@@ -62,8 +72,11 @@ __all__ = [
     "RewriteRoot",
     "Secret",
     "Section",
+    "ServerTls",
+    "SslListener",
     "TcpListener",
     "WsListener",
+    "WssListener",
     "Zone",
     "authenticator_id",
     "bind_of",

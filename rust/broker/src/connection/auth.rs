@@ -10,7 +10,7 @@ use vallum_mqtt::packet::{
 };
 use vallum_policy::{
     decision::Decision,
-    pipeline::{ExternalVerdict, Progress, Suspended},
+    pipeline::{ExternalVerdict, Progress, Renewal, Suspended},
 };
 
 use super::{Connection, Phase, connect::Refused, disconnect::Close};
@@ -207,6 +207,8 @@ impl EventLoop {
         };
         let method = auth.properties.authentication_method;
         let data = auth.properties.authentication_data;
+        // Its names were found good when it connected.
+        let peer = self.tls_peer(slot).ok().flatten();
         let Some(enhanced) = self.enhanced(slot) else {
             return self.refuse_packet(slot, ReasonCode::ProtocolError);
         };
@@ -219,10 +221,16 @@ impl EventLoop {
                     return Flow::Closed;
                 };
                 let client = Arc::clone(&entry.session.client);
-                let method = method.unwrap_or_default();
-                let progress =
-                    self.pipeline
-                        .reauthenticate(&client.info, method, data, self.unix_now);
+                let certificate = peer.as_ref().and_then(|peer| peer.certificate.as_ref());
+                let renewal = Renewal {
+                    auth_method: method.unwrap_or_default(),
+                    auth_data: data,
+                    cert_subject: certificate.map(|c| c.subject.as_str()),
+                    tls: peer.as_ref().map(|peer| &peer.details),
+                };
+                let progress = self
+                    .pipeline
+                    .reauthenticate(&client.info, &renewal, self.unix_now);
                 self.go_on_authenticating(slot, progress, 1, None)
             }
             (ReasonCode::ContinueAuthentication, Some(exchange)) if !exchange.asking => {

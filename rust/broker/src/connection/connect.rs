@@ -19,6 +19,7 @@ use vallum_policy::{
 use super::{
     Phase,
     auth::{Proof, Step, step_of},
+    certificate::part_of,
     disconnect::Close,
 };
 use crate::{
@@ -30,6 +31,7 @@ use crate::{
         attach::{Accepted, Wishes},
         state::{NEVER, Will},
     },
+    transport::tls::identity::Peer,
 };
 
 /// A CONNECT that waits for an authenticator outside the data plane. Its connection is not read
@@ -59,12 +61,27 @@ pub(super) struct Refused {
 impl EventLoop {
     /// The first packet.
     pub(crate) fn on_connect(&mut self, slot: u32, header: FixedHeader, body: &[u8]) -> Flow {
-        let connect = match Connect::decode(&header, body) {
+        let mut connect = match Connect::decode(&header, body) {
             Ok(connect) => connect,
             Err(error) => return self.on_bad_connect(slot, &error, body),
         };
         if header.padded && self.mqtt_of(slot).strict_mode {
             return self.refuse_packet(slot, ReasonCode::MalformedPacket);
+        }
+        let peer = match self.tls_peer(slot) {
+            Ok(peer) => peer,
+            Err(bad) => return self.refuse_certificate(slot, bad),
+        };
+        // What the certificate says beats what the client says (`spec/authentication.md` section 21.3).
+        let has_own_id = !connect.client_id.is_empty();
+        let mqtt = self.mqtt_of(slot);
+        let username = part_of(peer.as_deref(), mqtt.peer_cert_as_username);
+        let certified_id = part_of(peer.as_deref(), mqtt.peer_cert_as_clientid);
+        if let Some(username) = &username {
+            connect.user_name = Some(username);
+        }
+        if let Some(client_id) = &certified_id {
+            connect.client_id = client_id;
         }
         let Some(connection) = self.connections.get_mut(slot as usize) else {
             return Flow::Closed;
@@ -93,8 +110,8 @@ impl EventLoop {
             };
             return self.refuse_connect(slot, refused);
         }
-        let wishes = wishes(self.mqtt_of(slot), &connect);
-        match self.ask(slot, &connect, client_id) {
+        let wishes = wishes(self.mqtt_of(slot), &connect, !has_own_id);
+        match self.ask(slot, &connect, client_id, peer.as_deref()) {
             Some(progress) => self.proceed(slot, progress, wishes),
             None => Flow::Closed,
         }
@@ -126,9 +143,16 @@ impl EventLoop {
     }
 
     /// Ask the pipeline.
-    fn ask(&self, slot: u32, connect: &Connect<'_>, client_id: &str) -> Option<Progress> {
+    fn ask(
+        &self,
+        slot: u32,
+        connect: &Connect<'_>,
+        client_id: &str,
+        peer: Option<&Peer>,
+    ) -> Option<Progress> {
         let connection = self.connections.get(slot as usize)?;
         let listener = self.listener(connection.listener);
+        let certificate = peer.and_then(|peer| peer.certificate.as_ref());
         let user_properties: Vec<_> = connect.properties.user_properties.iter().collect();
         let request = ConnectRequest {
             client_id,
@@ -138,8 +162,9 @@ impl EventLoop {
             proto_ver: connect.version.level(),
             listener: &listener.id,
             zone: &self.zone(listener.zone).name,
-            cert_common_name: None,
-            cert_subject: None,
+            cert_common_name: certificate.and_then(|c| c.common_name.as_deref()),
+            cert_subject: certificate.map(|c| c.subject.as_str()),
+            tls: peer.map(|peer| &peer.details),
             auth_method: connect.properties.authentication_method,
             auth_data: connect.properties.authentication_data,
             user_properties: &user_properties,
@@ -289,17 +314,25 @@ impl EventLoop {
                 refusal.client_id = "******".into();
             }
         }
-        let admitted = self
-            .shared
+        if let Some(suppressed) = self.admit_line(&refusal.client_id, &refusal.reason) {
+            refusal.suppressed = suppressed;
+            self.push_line(Event::Refused(Box::new(refusal)));
+        }
+    }
+
+    /// `Some(n)` if a line about this is due, with `n` alike kept back since the last one.
+    pub(crate) fn admit_line(&self, who: &str, reason: &str) -> Option<u32> {
+        self.shared
             .throttle
             .lock()
             .unwrap_or_else(std::sync::PoisonError::into_inner)
-            .admit(&refusal.client_id, &refusal.reason, u64::from(self.now));
-        if let Some(suppressed) = admitted {
-            refusal.suppressed = suppressed;
-            if !self.shared.events.push(Event::Refused(Box::new(refusal))) {
-                self.metrics().events_dropped.add(1);
-            }
+            .admit(who, reason, u64::from(self.now))
+    }
+
+    /// Hand on an event that is lost when the control plane does not keep up.
+    pub(crate) fn push_line(&self, event: Event) {
+        if !self.shared.events.push(event) {
+            self.metrics().events_dropped.add(1);
         }
     }
 }
@@ -335,7 +368,7 @@ fn check(
 }
 
 /// What the client asks of its session, free of the packet.
-fn wishes(mqtt: &MqttConfig, connect: &Connect<'_>) -> Wishes {
+fn wishes(mqtt: &MqttConfig, connect: &Connect<'_>, assigned: bool) -> Wishes {
     let expiry_requested = connect.properties.session_expiry_interval.unwrap_or(0);
     let expiry_interval = if connect.version == Version::V5 {
         expiry_requested.min(mqtt.max_session_expiry_interval.unwrap_or(NEVER))
@@ -365,7 +398,7 @@ fn wishes(mqtt: &MqttConfig, connect: &Connect<'_>) -> Wishes {
             .properties
             .receive_maximum
             .map_or(u16::MAX, NonZeroU16::get),
-        assigned: connect.client_id.is_empty(),
+        assigned,
         topic_alias_maximum: connect.properties.topic_alias_maximum.unwrap_or(0),
         response_information: connect.properties.request_response_information == Some(true),
         no_problem_information: connect.properties.request_problem_information == Some(false),

@@ -23,6 +23,8 @@ pub(crate) enum Close {
     Refused,
     /// What it sent broke its transport, and the transport says so.
     Transport,
+    /// Its TLS handshake failed, and it was told so.
+    Handshake,
     /// No CONNECT within `mqtt.idle_timeout`.
     ConnectTimeout,
     /// We end it; a v5 client is told why.
@@ -40,6 +42,7 @@ impl Close {
             Self::PeerGone
             | Self::Refused
             | Self::Transport
+            | Self::Handshake
             | Self::Client { .. }
             | Self::ConnectTimeout => None,
             Self::Server(reason) => Some(reason),
@@ -56,6 +59,8 @@ impl Close {
             | Self::ConnectTimeout
             | Self::Server(ReasonCode::KeepAliveTimeout) => false,
             Self::Refused => peer_is_sending,
+            // The client may send its CONNECT before it knows that it is refused.
+            Self::Handshake => true,
             Self::Transport => matches!(connection.phase, Phase::Online(_)),
             Self::Server(_) | Self::TakenOver { .. } | Self::CredentialsExpired => {
                 matches!(connection.phase, Phase::Online(_))

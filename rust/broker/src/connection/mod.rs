@@ -6,6 +6,7 @@
 pub(crate) mod acks;
 pub mod alias;
 pub(crate) mod auth;
+mod certificate;
 pub(crate) mod connect;
 pub(crate) mod disconnect;
 pub mod outbox;

@@ -11,7 +11,7 @@ use super::{EventLoop, token_of};
 use crate::{
     connection::{Connection, Phase},
     shared::Inbound,
-    transport::{Transport, websocket::WebSocket},
+    transport::{Transport, socket::Socket, tls::Tls, websocket::WebSocket},
 };
 
 /// Connections accepted in one go before other sockets get their turn.
@@ -58,11 +58,15 @@ impl EventLoop {
             } else {
                 Phase::AwaitConnect
             };
+            let socket = match &info.tls {
+                Some(tls) => Socket::Tls(Box::new(Tls::new(stream, Arc::clone(tls)))),
+                None => Socket::Plain(stream),
+            };
             let transport = match &info.websocket {
                 Some(config) => {
-                    Transport::WebSocket(Box::new(WebSocket::new(stream, Arc::clone(config))))
+                    Transport::WebSocket(Box::new(WebSocket::new(socket, Arc::clone(config))))
                 }
-                None => Transport::Tcp(stream),
+                None => Transport::Direct(socket),
             };
             let connection = Connection::new(transport, peer, info_index, phase, self.now);
             let target = self.next_loop % self.outbound.len();
@@ -107,7 +111,7 @@ impl EventLoop {
         let token = token_of(slot, generation);
         let registry = self.poll.registry();
         if registry
-            .register(connection.transport.socket(), token, Interest::READABLE)
+            .register(connection.transport.tcp(), token, Interest::READABLE)
             .is_err()
         {
             self.forget_listener_slot(listener);

@@ -88,7 +88,7 @@ impl EventLoop {
         if self
             .poll
             .registry()
-            .deregister(connection.transport.socket())
+            .deregister(connection.transport.tcp())
             .is_err()
         {
             self.forget_listener_slot(connection.listener);

@@ -7,6 +7,7 @@
 //! - [`output`]: packets to bytes out.  - [`backlog`]: deliveries that were kept.
 //! - [`inbox`]: what other threads ask. - [`timers`]: connect deadlines, keep-alive.
 //! - [`wheel`]: the timer wheel.        - [`proxied`]: PROXY headers, addresses refused.
+//! - [`encrypted`] connections: TLS handshakes in their turn.
 //! - [`zones`]: whose options hold.
 //! - [`linger`]: closing without losing the last words.
 //! - [`fanout`]: messages for very many receivers, and the budget of a turn.
@@ -15,6 +16,7 @@
 
 mod accept;
 mod backlog;
+mod encrypted;
 mod fanout;
 mod inbox;
 mod input;
@@ -37,7 +39,7 @@ use mio::{Events, Poll, Token, net::TcpListener};
 use slab::Slab;
 use vallum_policy::pipeline::Pipeline;
 
-use self::{fanout::Fanouts, wheel::Wheel};
+use self::{encrypted::Handshakes, fanout::Fanouts, wheel::Wheel};
 pub(crate) use self::{fanout::Routed, input::Flow, output::Outgoing};
 use crate::{
     clock,
@@ -101,6 +103,10 @@ pub(crate) struct EventLoop {
     dirty: VecDeque<(u32, u32)>,
     /// Connections whose last read filled the buffer.
     ready: VecDeque<(u32, u32)>,
+    /// TLS handshakes whose turn is to come.
+    handshakes: Handshakes,
+    /// What one read brought, decrypted; empty until the first TLS connection.
+    clear: Vec<u8>,
     /// Sessions online since the last second whose credentials expire: their timers are not armed yet.
     pub(crate) unarmed: Vec<SessionRef>,
     /// Retained messages still to be sent, a slice a turn.
@@ -167,6 +173,8 @@ impl EventLoop {
             pool: BufferPool::default(),
             dirty: VecDeque::new(),
             ready: VecDeque::new(),
+            handshakes: Handshakes::default(),
+            clear: Vec::new(),
             unarmed: Vec::new(),
             replays: VecDeque::new(),
             fanouts: Fanouts::default(),
@@ -217,6 +225,7 @@ impl EventLoop {
                 self.pipeline = self.shared.pipeline();
             }
             self.fanouts.begin_part();
+            self.shake_hands_again();
             self.read_again();
             for event in &events {
                 match event.token() {
@@ -270,7 +279,7 @@ impl EventLoop {
             let both = mio::Interest::READABLE | mio::Interest::WRITABLE;
             let registry = self.poll.registry();
             if registry
-                .reregister(connection.transport.socket(), token, both)
+                .reregister(connection.transport.tcp(), token, both)
                 .is_err()
             {
                 self.close(slot, Close::PeerGone);
@@ -283,6 +292,7 @@ impl EventLoop {
         if self.congested {
             Some(Duration::from_millis(1))
         } else if !self.ready.is_empty()
+            || !self.handshakes.is_empty()
             || !self.dirty.is_empty()
             || !self.replays.is_empty()
             || !self.incoming.is_empty()

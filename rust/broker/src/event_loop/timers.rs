@@ -5,7 +5,10 @@ use std::mem;
 use vallum_mqtt::packet::ReasonCode;
 
 use super::{EventLoop, accept::seconds_up, linger::LINGER_SECONDS, wheel::Entry};
-use crate::connection::{Connection, Phase, disconnect::Close};
+use crate::{
+    connection::{Connection, Phase, disconnect::Close},
+    transport::tls::failure,
+};
 
 impl EventLoop {
     /// Look at a connection in broker second `at`.
@@ -29,16 +32,19 @@ impl EventLoop {
         }
     }
 
-    /// Seconds a connection has for what must come before it is a client: its PROXY header, its CONNECT.
+    /// Seconds a connection has, from accept, for the next of what must come before it is a client: its
+    /// PROXY header, its TLS handshake, its CONNECT.
     pub(super) fn patience_for_connect(&self, connection: &Connection) -> Option<u32> {
         let listener = self.listener(connection.listener);
         let idle_timeout = self.mqtt_in(listener.zone).idle_timeout_ms.map(seconds_up);
-        if connection.phase != Phase::AwaitProxyHeader {
-            return idle_timeout;
-        }
-        let proxies = listener.proxies.as_ref();
-        let header = proxies.map(|proxies| seconds_up(proxies.timeout_ms));
-        header.into_iter().chain(idle_timeout).min()
+        let sooner = if connection.phase == Phase::AwaitProxyHeader {
+            listener.proxies.as_ref().map(|proxies| proxies.timeout_ms)
+        } else if connection.transport.shaking_hands().is_some() {
+            listener.tls.as_ref().map(|tls| tls.handshake_timeout_ms())
+        } else {
+            None
+        };
+        sooner.map(seconds_up).into_iter().chain(idle_timeout).min()
     }
 
     fn look_at(&mut self, (slot, generation): Entry) {
@@ -62,6 +68,8 @@ impl EventLoop {
                 if now >= dead_at {
                     if connection.phase == Phase::AwaitProxyHeader {
                         self.refuse_proxy_header(slot, "proxy_header_timeout");
+                    } else if connection.transport.shaking_hands().is_some() {
+                        self.refuse_handshake(slot, &failure::timeout(), Close::PeerGone);
                     } else {
                         self.close(slot, Close::ConnectTimeout);
                     }

@@ -59,31 +59,9 @@ fn start(
     mqtt: &[(&str, serde_json::Value)],
     pipeline: Arc<Pipeline>,
 ) -> Broker {
-    let mut document = serde_json::json!({
-        "version": 1, "loops": loops,
-        "listeners": [{"id": "tcp:default", "bind": "127.0.0.1:0", "max_connections": null,
-                       "zone": 0, "backlog": 128, "access_rules": [], "proxy_protocol": null,
-                       "websocket": null}],
-        "max_outbox_bytes": 1_048_576,
-        "shared_subscription": {"strategy": "round_robin", "initial_sticky_pick": "random"},
-        "zones": [{"name": "default", "mqtt": {"idle_timeout_ms": 15000, "max_packet_size": 1_048_576, "max_clientid_len": 65535,
-                 "max_topic_levels": 128, "max_topic_alias": 65535, "max_topic_alias_out": 65535,
-                 "response_information": "", "max_qos_allowed": 2,
-                 "retain_available": true, "wildcard_subscription": true, "server_keepalive": null,
-                 "keepalive_multiplier": 1.5, "session_expiry_interval": 7200,
-                 "max_session_expiry_interval": null, "message_expiry_interval": null,
-                 "max_awaiting_rel": 100, "await_rel_timeout": 300, "max_inflight": 32,
-                 "max_mqueue_len": 1000, "mqueue_store_qos0": true, "mqueue_priorities": null,
-                 "mqueue_default_priority": "lowest", "retry_interval": null, "max_subscriptions": null,
-                 "upgrade_qos": false, "ignore_loop_deliver": false, "strict_mode": true,
-                 "shared_subscription": true, "exclusive_subscription": true,
-                 "subscription_max_qos_rules": []}}],
-        "broker": {"shared_subscription_group":
-            {"stuck": {"strategy": "sticky", "initial_sticky_pick": "hash_topic"}}},
-        "auto_subscribe": [],
-        "retainer": {"enable": true, "max_payload_size": 1_048_576, "max_retained_messages": 0,
-                     "msg_expiry_interval_ms": 0, "stop_publish_clear_msg": false}
-    });
+    let mut document: serde_json::Value =
+        serde_json::from_str(include_str!("document.json")).unwrap();
+    document["loops"] = loops.into();
     for (key, value) in listener {
         document["listeners"][0][*key] = value.clone();
     }

@@ -12,7 +12,7 @@ use super::{
 };
 use crate::{
     acl::Action,
-    client::{Attributes, ClientInfo},
+    client::{Attributes, ClientInfo, TlsPeer},
     decision::{Name, Stage, Why, reason_code},
     profile::Profile,
 };
@@ -38,6 +38,8 @@ pub struct ConnectRequest<'a> {
     pub cert_common_name: Option<&'a str>,
     /// Distinguished name of the client certificate.
     pub cert_subject: Option<&'a str>,
+    /// What else TLS says.
+    pub tls: Option<&'a TlsPeer>,
     /// Authentication Method: enhanced authentication is asked for.
     pub auth_method: Option<&'a str>,
     /// Authentication Data.
@@ -68,6 +70,19 @@ pub struct Pipeline {
 pub(super) struct ListenerPolicy {
     pub(super) enable_authn: EnableAuthn,
     pub(super) chain: Arc<Chain>,
+}
+
+/// What a client that authenticates anew brings with it.
+#[derive(Clone, Copy, Debug)]
+pub struct Renewal<'a> {
+    /// Its Authentication Method, that of its CONNECT.
+    pub auth_method: &'a str,
+    /// Its Authentication Data.
+    pub auth_data: Option<&'a [u8]>,
+    /// Subject of the certificate it connected with.
+    pub cert_subject: Option<&'a str>,
+    /// What its TLS connection says about it.
+    pub tls: Option<&'a TlsPeer>,
 }
 
 impl Pipeline {
@@ -133,8 +148,7 @@ impl Pipeline {
     pub fn reauthenticate(
         &self,
         client: &ClientInfo,
-        auth_method: &str,
-        auth_data: Option<&[u8]>,
+        renewal: &Renewal<'_>,
         now: Duration,
     ) -> Progress {
         let request = ConnectRequest {
@@ -146,9 +160,10 @@ impl Pipeline {
             listener: &client.listener,
             zone: &client.zone,
             cert_common_name: client.cert_common_name.as_deref(),
-            cert_subject: None,
-            auth_method: Some(auth_method),
-            auth_data,
+            cert_subject: renewal.cert_subject,
+            tls: renewal.tls,
+            auth_method: Some(renewal.auth_method),
+            auth_data: renewal.auth_data,
             user_properties: &[],
             client_attrs: None,
             is_superuser: false,

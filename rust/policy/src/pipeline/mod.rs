@@ -25,5 +25,5 @@ mod variables;
 pub use chain::Progress;
 pub use compile::CompileFault;
 pub use config::PolicyConfig;
-pub use connect::{ConnectRequest, Pipeline};
+pub use connect::{ConnectRequest, Pipeline, Renewal};
 pub use suspended::{ExternalVerdict, Suspended};

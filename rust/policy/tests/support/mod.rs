@@ -184,6 +184,7 @@ pub fn progress(pipeline: &Pipeline, peer: &Peer<'_>, now: Duration) -> Progress
         zone: &zone,
         cert_common_name: peer.cert_common_name,
         cert_subject: None,
+        tls: None,
         auth_method: peer.auth_method,
         auth_data: None,
         user_properties: peer.user_properties,
