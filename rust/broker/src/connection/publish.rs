@@ -1,6 +1,6 @@
 //! PUBLISH from a client (section 3.3).
 
-use std::num::NonZeroU16;
+use std::{num::NonZeroU16, sync::Arc};
 
 use vallum_mqtt::{
     packet::{Ack, FixedHeader, PacketType, Publish, QoS, ReasonCode, Version},
@@ -281,7 +281,11 @@ impl EventLoop {
     /// Retain and route; gives the number of matching subscriptions.
     pub(crate) fn publish(&mut self, outgoing: &mut Outgoing<'_>) -> usize {
         if outgoing.retain {
-            self.shared.retained.store(outgoing, self.now);
+            let publisher = outgoing.publisher.and_then(|publisher| {
+                let session = self.session_mut(publisher)?;
+                Some(Arc::clone(&session.client.info.client_id))
+            });
+            self.shared.retained.store(outgoing, publisher, self.now);
             if outgoing.payload.is_empty() && self.shared.config.retainer.stop_publish_clear_msg {
                 return 0;
             }
