@@ -71,6 +71,13 @@ def test_row(row: object) -> None:
         assert name in _tests_of(path), cited
 
 
+def test_departures_name_statements() -> None:
+    numbers = {row.number for row in STATEMENTS if row.version == "5.0"}
+    cited = [number for row in CONFORMANCE.departures() for number in row.statements]
+    assert cited
+    assert set(cited) <= numbers
+
+
 def test_what_is_not_there_is_found_missing() -> None:
     assert not _defines("rust/mqtt/src/packet/wire.rs", "nosuch")
     assert not _defines("rust/nosuch.rs", "string")
