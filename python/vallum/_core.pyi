@@ -345,6 +345,19 @@ class Broker:
     def publish_will(self, session: _Session, offline_epoch: int) -> None:
         """Publish the will of a session that is still in this offline time."""
 
+    def answer(self, connection: _Session, answer: Mapping[str, Any]) -> None:
+        """Answer an `authenticate` event. One that comes too late does nothing.
+
+        Args:
+            connection: as the event names it.
+            answer: `result` (ok, deny, ignore, error or continue), `data`, `reason`, `reason_code`,
+                `is_superuser`, `client_attrs`, `acl`, `expire_at`; all must be there.
+
+        Raises:
+            ValueError: no such result.
+            AclError: `acl` is no ACL claim.
+        """
+
     def disconnect(self, clientid: str, reason_code: int) -> bool:
         """Disconnect a client with a reason code; False if there is no session of that id."""
 

@@ -13,6 +13,7 @@ from typing import Any
 import structlog
 
 from vallum import _core
+from vallum.authn.enhanced import EnhancedAuthenticators
 from vallum.config import Config, broker_document, load
 from vallum.errors import BrokerError
 from vallum.pipeline import compile_pipeline
@@ -50,6 +51,7 @@ class Broker:
         self._started_with: dict[str, Any] = {}
         self._core: _core.Broker | None = None
         self._timers: SessionTimers | None = None
+        self._enhanced = EnhancedAuthenticators()
         self._loop: asyncio.AbstractEventLoop | None = None
 
     @classmethod
@@ -78,12 +80,13 @@ class Broker:
         """
         if self._core is not None:
             raise BrokerError("the broker runs already")
-        pipeline = compile_pipeline(self.config)
+        pipeline = compile_pipeline(self.config, self._enhanced.methods)
         self._started_with = broker_document(self.config, loops=self._loops)
         core = _core.Broker(json.dumps(self._started_with), pipeline)
         loop = asyncio.get_running_loop()
         self._core, self._loop = core, loop
         self._timers = SessionTimers(core, loop)
+        self._enhanced.start()
         self.listeners = {id: Listener(id, host, port) for id, host, port in core.listeners()}
         loop.add_reader(core.event_fd(), self._on_events)
 
@@ -95,6 +98,7 @@ class Broker:
         self._loop.remove_reader(core.event_fd())
         if self._timers is not None:
             self._timers.close()
+        await self._enhanced.stop()
         await asyncio.to_thread(core.stop)
         self.listeners = {}
 
@@ -125,11 +129,16 @@ class Broker:
         """
         if self._core is None:
             raise BrokerError("the broker does not run")
-        pipeline = compile_pipeline(config)
+        pipeline = compile_pipeline(config, self._enhanced.methods)
         after = broker_document(config, loops=self._loops)
         self._core.replace_pipeline(pipeline)
         self.config = config
         return [root for root in after if self._started_with[root] != after[root]]
+
+    @property
+    def enhanced(self) -> EnhancedAuthenticators:
+        """Authenticators of enhanced authentication (MQTT 5 section 4.12), for our own stages."""
+        return self._enhanced
 
     def disconnect(self, clientid: str, reason_code: int = 0x98) -> bool:
         """Disconnect a client; False if there is no session of that id."""
@@ -152,6 +161,10 @@ class Broker:
                     self._timers.on_session_opened(event)
                 case "session_closed":
                     self._timers.on_session_closed(event)
+                case "authenticate":
+                    self._enhanced.on_authenticate(self._core, event)
+                case "exchange_ended":
+                    self._enhanced.on_ended(event)
                 case "refused":
                     log_refusal(event)
                 case "loop_failed":

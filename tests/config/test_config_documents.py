@@ -22,6 +22,8 @@ mqtt { client_attrs_init = [{ expression = username, set_as_attr = tns }], max_a
        max_session_expiry_interval = 1500ms, max_mqueue_len = infinity
        subscription_max_qos_rules = [{ topic.equals = a, qos = 1 }] }
 broker.shared_subscription_group.g.strategy = sticky
+auto_subscribe.topics = [{ topic = "a/${clientid}", qos = 1, nl = 1 }]
+rewrite = [{ action = all, source_topic = "x/#", re = "^x/(.+)$", dest_topic = "y/$1" }]
 listeners.tcp { default.bind = 1884
                 b { bind = "[::1]:0", enable_authn = quick_deny_anonymous, zone = z
                     authentication { mechanism = jwt, use_jwks = true, endpoint = "https://x/y" } }
@@ -64,6 +66,8 @@ def test_broker_members(broker: dict[str, Any]) -> None:
     assert set(broker["shared_subscription"]) == members(BROKER, "SharedPolicy")
     assert set(broker["retainer"]) == members(BROKER, "RetainerConfig")
     assert set(broker["broker"]) == members(BROKER, "BrokerRootConfig")
+    [auto] = broker["auto_subscribe"]
+    assert set(auto) == members(BROKER, "AutoSubscriptionConfig")
     [group] = broker["broker"]["shared_subscription_group"].values()
     assert set(group) == members(BROKER, "SharedPolicy")
     [rule] = broker["zones"][0]["mqtt"]["subscription_max_qos_rules"]
@@ -81,6 +85,7 @@ def test_policy_members(policy: dict[str, Any]) -> None:
     assert set(cinfo) - {"mechanism"} == members(POLICY, "CinfoConfig")
     assert set(cinfo["checks"][0]) == members(POLICY, "CheckConfig")
     assert set(jwt) - {"mechanism"} == members(POLICY, "JwtConfig")
+    assert set(policy["rewrite"][0]) == members(POLICY, "RewriteConfig")
     assert set(authorization) == members(POLICY, "AuthorizationConfig")
     assert set(authorization["topic_template_allow"]) == members(POLICY, "TopicTemplateAllow")
     assert set(authorization["sources"][0]) - {"type"} == members(POLICY, "FileSourceConfig")

@@ -443,7 +443,7 @@ def test_unknown_claim_variable_is_kept_in_legacy() -> None:
     [
         ("cluster { name = x }\nrpc {}", "without effect in this version: cluster, rpc"),
         ("node { name = x, data_dir = d }", "without effect in this version: node.name"),
-        ("mqtt.retry_interval = 30s", "mqtt.retry_interval: no effect"),
+        ("mqtt.keepalive_check_interval = 20s", "mqtt.keepalive_check_interval: no effect"),
         (
             "listeners.tcp { default.acceptors = 4, b { bind = 9, acceptors = 5 } }",
             "listeners.tcp.default.acceptors, listeners.tcp.b.acceptors: no effect",
@@ -460,7 +460,7 @@ def test_warnings(text: str, part: str) -> None:
 @pytest.mark.parametrize(
     "text",
     [
-        "mqtt.retry_interval = infinity",
+        "mqtt.keepalive_check_interval = 30s",
         "dashboard.listeners.http.bind = 0",
         "listeners.tcp.default { enable = true, enable_authn = true, acceptors = 16 }",
         "listeners.ssl.default.enable = false",

@@ -27,6 +27,12 @@ class Client:
             reader, writer = await asyncio.open_connection("127.0.0.1", port)
         return cls(reader, writer, version)
 
+    @property
+    def local_port(self) -> int:
+        """The port the broker sees."""
+        port: int = self._writer.get_extra_info("sockname")[1]
+        return port
+
     async def aclose(self) -> None:
         """Close without a DISCONNECT."""
         self._writer.close()

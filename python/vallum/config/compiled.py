@@ -12,24 +12,29 @@ listeners: id, bind, max_connections, zone (index), backlog, access_rules[],
            websocket{path, max_frame_size, fail_if_no_subprotocol, subprotocols[],
            origins{allow_absence, allowed[]} (null: not looked at)} (null: plain TCP)
 mqtt:      idle_timeout_ms, max_packet_size, max_clientid_len, max_topic_levels, max_topic_alias,
-           max_qos_allowed, retain_available, wildcard_subscription, shared_subscription,
+           max_topic_alias_out, response_information, max_qos_allowed, retain_available,
+           wildcard_subscription, shared_subscription,
            exclusive_subscription, subscription_max_qos_rules[matches, equals, qos],
            server_keepalive, keepalive_multiplier, session_expiry_interval,
            max_session_expiry_interval, message_expiry_interval, max_awaiting_rel,
            await_rel_timeout, max_inflight, max_mqueue_len (0: no bound), mqueue_store_qos0,
+           mqueue_priorities{TOPIC}, mqueue_default_priority, retry_interval,
            max_subscriptions, upgrade_qos, ignore_loop_deliver, strict_mode
 retainer:  enable, max_payload_size, max_retained_messages, msg_expiry_interval_ms (0: for ever),
            stop_publish_clear_msg
-root:      broker{shared_subscription_group{NAME{strategy, initial_sticky_pick}}}
+root:      auto_subscribe[topic, qos, no_local, retain_as_published, retain_handling]
+           broker{shared_subscription_group{NAME{strategy, initial_sticky_pick}}}
 
 policy:    version, profile, use_username_as_clientid, client_attrs_init[expression, set_as_attr],
            clientid_override, zones{NAME{these three}} (all but `default`),
            authentication[ignore_backend_failures, chain, listeners{enable_authn, chain}],
            authorization[no_match, deny_action, ignore_backend_failures,
-           topic_template_allow{plus, hash, slash}, sources[type, enable, precondition, path, text]]
+           topic_template_allow{plus, hash, slash}, sources[type, enable, precondition, path,
+           text]], rewrite[action, source_topic, re, dest_topic]
 cinfo:     mechanism, id, enable, precondition, checks[is_match[], result]
 jwt:       mechanism, id, enable, precondition, from, key, verify_claims[[name, template]],
            acl_claim_name, disconnect_after_expire, on_missing_jwt
+external:  mechanism, id, enable, precondition, handle, auth_method
 key:       kind = hmac, secret_base64 | kind = public_key, pem | kind = jwks, endpoint
 """
 
@@ -37,7 +42,7 @@ from __future__ import annotations
 
 import base64
 import ipaddress
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import timedelta
 from typing import Any
 
@@ -75,8 +80,11 @@ _U16_MAX = 2**16 - 1
 _MAX_BACKLOG = 2**31 - 1
 
 
-def policy_document(config: Config) -> dict[str, Any]:
+def policy_document(config: Config, methods: Sequence[str] = ()) -> dict[str, Any]:
     """Who may connect and what they may do. It holds secrets: never log it.
+
+    Each of `methods` becomes a stage at the end of every chain. Its place there does not matter: no
+    other stage decides about clients that use a method.
 
     Raises:
         ConfigError: a secret's file has become unreadable since the configuration was loaded.
@@ -91,15 +99,26 @@ def policy_document(config: Config) -> dict[str, Any]:
         },
         "authentication": {
             "ignore_backend_failures": config.authentication_settings.ignore_backend_failures,
-            "chain": _chain(config.authentication, config.profile),
+            "chain": _chain(config.authentication, config.profile, methods),
             "listeners": {
                 f"{kind}:{name}": {
                     "enable_authn": listener.enable_authn,
-                    "chain": _chain(listener.authentication, config.profile),
+                    "chain": _chain(listener.authentication, config.profile, methods)
+                    if listener.authentication
+                    else None,
                 }
                 for kind, name, listener in config.enabled_listeners()
             },
         },
+        "rewrite": [
+            {
+                "action": rule.action,
+                "source_topic": rule.source_topic,
+                "re": rule.re,
+                "dest_topic": rule.dest_topic,
+            }
+            for rule in config.rewrite
+        ],
         "authorization": {
             "no_match": authorization.no_match,
             "deny_action": authorization.deny_action,
@@ -135,8 +154,23 @@ def _identity(mqtt: Mqtt) -> dict[str, Any]:
     }
 
 
-def _chain(chain: tuple[AnyAuthenticator, ...], profile: Profile) -> list[dict[str, Any]] | None:
-    return [_stage(stage, profile) for stage in chain] or None
+def _chain(
+    chain: tuple[AnyAuthenticator, ...], profile: Profile, methods: Sequence[str]
+) -> list[dict[str, Any]] | None:
+    stages = [_stage(stage, profile) for stage in chain]
+    stages += [_external(method, handle) for handle, method in enumerate(methods)]
+    return stages or None
+
+
+def _external(method: str, handle: int) -> dict[str, Any]:
+    return {
+        "mechanism": "external",
+        "id": f"enhanced:{method}",
+        "enable": True,
+        "precondition": None,
+        "handle": handle,
+        "auth_method": method,
+    }
 
 
 def _stage(stage: AnyAuthenticator, profile: Profile) -> dict[str, Any]:
@@ -233,6 +267,16 @@ def broker_document(config: Config, *, loops: int = 0) -> dict[str, Any]:
             "msg_expiry_interval_ms": _ms(retainer.msg_expiry_interval),
             "stop_publish_clear_msg": retainer.stop_publish_clear_msg,
         },
+        "auto_subscribe": [
+            {
+                "topic": each.topic,
+                "qos": each.qos,
+                "no_local": each.nl == 1,
+                "retain_as_published": each.rap == 1,
+                "retain_handling": each.rh,
+            }
+            for each in config.auto_subscribe.topics
+        ],
         "broker": {
             "shared_subscription_group": {
                 name: {"strategy": group.strategy, "initial_sticky_pick": group.initial_sticky_pick}
@@ -249,6 +293,8 @@ def _mqtt(mqtt: Mqtt) -> dict[str, Any]:
         "max_clientid_len": mqtt.max_clientid_len,
         "max_topic_levels": mqtt.max_topic_levels,
         "max_topic_alias": mqtt.max_topic_alias,
+        "max_topic_alias_out": mqtt.max_topic_alias_out,
+        "response_information": mqtt.response_information,
         "max_qos_allowed": mqtt.max_qos_allowed,
         "retain_available": mqtt.retain_available,
         "wildcard_subscription": mqtt.wildcard_subscription,
@@ -267,7 +313,10 @@ def _mqtt(mqtt: Mqtt) -> dict[str, Any]:
         "await_rel_timeout": _seconds(mqtt.await_rel_timeout),
         "max_inflight": mqtt.max_inflight,
         "max_mqueue_len": mqtt.max_mqueue_len or 0,
+        "mqueue_priorities": mqtt.mqueue_priorities,
+        "mqueue_default_priority": mqtt.mqueue_default_priority,
         "mqueue_store_qos0": mqtt.mqueue_store_qos0,
+        "retry_interval": _seconds(mqtt.retry_interval) or None,
         "max_subscriptions": mqtt.max_subscriptions,
         "upgrade_qos": mqtt.upgrade_qos,
         "ignore_loop_deliver": mqtt.ignore_loop_deliver,

@@ -23,6 +23,7 @@ from vallum.config.models import (
     AuthenticationRoot,
     AuthenticationSettings,
     Authorization,
+    AutoSubscribe,
     BrokerRoot,
     Context,
     Dashboard,
@@ -33,6 +34,8 @@ from vallum.config.models import (
     Node,
     Profile,
     Retainer,
+    Rewrite,
+    RewriteRoot,
     Section,
     TcpListener,
     Zone,
@@ -63,6 +66,8 @@ class Config:
     authorization: Authorization
     retainer: Retainer
     broker: BrokerRoot
+    auto_subscribe: AutoSubscribe
+    rewrite: tuple[Rewrite, ...]
     dashboard: Dashboard
     log: Log
     node: Node
@@ -185,6 +190,8 @@ class _Loader:
         mqtt, retainer = self._model(Mqtt, "mqtt"), self._model(Retainer, "retainer")
         dashboard, log = self._model(Dashboard, "dashboard"), self._model(Log, "log")
         node, broker = self._model(Node, "node"), self._model(BrokerRoot, "broker")
+        auto_subscribe = self._model(AutoSubscribe, "auto_subscribe")
+        rewrite = self._model(RewriteRoot, "rewrite", wrapped=True)
         models: dict[str, Section | None] = {
             "authentication_settings": settings,
             "authorization": authorization,
@@ -219,6 +226,8 @@ class _Loader:
             or log is None
             or node is None
             or broker is None
+            or auto_subscribe is None
+            or rewrite is None
         ):
             return None
         return Config(
@@ -231,6 +240,8 @@ class _Loader:
             authorization=authorization,
             retainer=retainer,
             broker=broker,
+            auto_subscribe=auto_subscribe,
+            rewrite=rewrite.rewrite,
             dashboard=dashboard,
             log=log,
             node=node,

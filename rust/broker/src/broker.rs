@@ -7,10 +7,10 @@ use std::{
     thread::{self, JoinHandle},
 };
 
-use vallum_policy::pipeline::{ExternalVerdict, Pipeline};
+use vallum_policy::pipeline::Pipeline;
 
 use crate::{
-    command::Command,
+    command::{Command, Reply},
     config::BrokerConfig,
     event::Event,
     event_loop::EventLoop,
@@ -196,12 +196,12 @@ impl Broker {
     }
 
     /// Answer an [`Event::Authenticate`]. One that comes too late does nothing.
-    pub fn answer(&self, connection: (u16, u32, u32), verdict: ExternalVerdict) {
+    pub fn answer(&self, connection: (u16, u32, u32), reply: impl Into<Reply>) {
         let (loop_index, slot, generation) = connection;
         let command = Command::Verdict {
             slot,
             generation,
-            verdict: Box::new(verdict),
+            reply: Box::new(reply.into()),
         };
         self.shared.post(loop_index, Inbound::Command(command));
     }

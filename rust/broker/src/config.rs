@@ -30,6 +30,8 @@ pub struct BrokerConfig {
     pub retainer: RetainerConfig,
     /// The `broker` root.
     pub broker: BrokerRootConfig,
+    /// Subscriptions that every client gets.
+    pub auto_subscribe: Vec<AutoSubscriptionConfig>,
 }
 
 impl BrokerConfig {
@@ -131,6 +133,10 @@ pub struct MqttConfig {
     pub max_topic_levels: usize,
     /// Largest Topic Alias a client may use; 0 turns aliases off.
     pub max_topic_alias: u16,
+    /// Most aliases given to topics of messages to one client; 0 gives none.
+    pub max_topic_alias_out: u16,
+    /// What a client gets that asks for Response Information; empty: nothing.
+    pub response_information: String,
     /// Highest `QoS` granted or accepted.
     pub max_qos_allowed: u8,
     /// Whether retained messages are accepted.
@@ -161,6 +167,13 @@ pub struct MqttConfig {
     pub max_inflight: u16,
     /// Most messages waiting behind the inflight window; 0 is unlimited.
     pub max_mqueue_len: usize,
+    /// Priorities of topics in the queue; `None`: all are alike.
+    pub mqueue_priorities: Option<HashMap<String, u8>>,
+    /// Priority of the topics that are not listed.
+    pub mqueue_default_priority: DefaultPriority,
+    /// Seconds after which a message that is not acknowledged is sent again to a client of MQTT 3.x that
+    /// is online; `None`: never.
+    pub retry_interval: Option<u32>,
     /// Whether `QoS` 0 messages wait in the queue of an offline session.
     pub mqueue_store_qos0: bool,
     /// Most subscriptions of a session; `None` is no limit.
@@ -183,6 +196,20 @@ impl MqttConfig {
         }
     }
 
+    /// Priority of a topic in the queue; 0 is the lowest.
+    pub fn priority_of(&self, topic: &str) -> u16 {
+        /// One above the highest that can be given.
+        const HIGHEST: u16 = 256;
+        let Some(priorities) = &self.mqueue_priorities else {
+            return 0;
+        };
+        match (priorities.get(topic), self.mqueue_default_priority) {
+            (Some(priority), _) => u16::from(*priority),
+            (None, DefaultPriority::Lowest) => 0,
+            (None, DefaultPriority::Highest) => HIGHEST,
+        }
+    }
+
     /// Highest `QoS` that a subscription to `filter` is granted.
     pub fn max_qos_of(&self, filter: &str) -> QoS {
         let rules = &self.subscription_max_qos_rules;
@@ -190,6 +217,16 @@ impl MqttConfig {
         let most = rule.map_or(self.max_qos_allowed, |r| r.qos.min(self.max_qos_allowed));
         QoS::from_u8(most).unwrap_or(QoS::ExactlyOnce)
     }
+}
+
+/// `mqtt.mqueue_default_priority`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum DefaultPriority {
+    /// Before all others.
+    Highest,
+    /// After all others.
+    Lowest,
 }
 
 /// The `broker` root.
@@ -266,6 +303,22 @@ impl MaxQosRule {
                 .as_deref()
                 .is_some_and(|wider| filter_covers(wider, filter))
     }
+}
+
+/// One of `auto_subscribe.topics`.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct AutoSubscriptionConfig {
+    /// The filter, with `${clientid}`, `${username}`, `${host}` and `${port}`.
+    pub topic: String,
+    /// Highest `QoS` of deliveries.
+    pub qos: u8,
+    /// Own messages are not sent back.
+    pub no_local: bool,
+    /// The RETAIN flag is passed on.
+    pub retain_as_published: bool,
+    /// When retained messages are sent: 0 always, 1 if the subscription is new, 2 never.
+    pub retain_handling: u8,
 }
 
 /// The `retainer` root.

@@ -42,8 +42,13 @@ pub enum Event {
         /// Seconds until its will is due, if it still has one.
         will_delay: Option<u32>,
     },
-    /// A CONNECT waits for an authenticator outside the data plane.
+    /// A CONNECT waits for an authenticator outside the data plane, or a client authenticates anew.
     Authenticate(Box<Question>),
+    /// Enhanced authentication that was under way is over: the connection is gone, or broke a rule.
+    ExchangeEnded {
+        /// The connection: loop, slot, generation.
+        connection: (u16, u32, u32),
+    },
     /// An event loop ended on its own: the broker is no longer whole.
     LoopFailed {
         /// Which.
@@ -66,6 +71,12 @@ pub struct Question {
     pub client: ClientInfo,
     /// Password of the CONNECT. Secret.
     pub password: Option<Box<[u8]>>,
+    /// Authentication Method of the CONNECT, if this is enhanced authentication.
+    pub auth_method: Option<Box<str>>,
+    /// Authentication Data of the client's last packet. Secret.
+    pub auth_data: Option<Box<[u8]>>,
+    /// The client is online and authenticates anew.
+    pub again: bool,
     /// Address and port of the peer.
     pub peer: std::net::SocketAddr,
     /// MQTT protocol level.
@@ -88,22 +99,26 @@ impl Event {
         connection: (u16, u32, u32),
         peer: std::net::SocketAddr,
         suspended: &Suspended,
+        again: bool,
     ) -> Self {
         Self::Authenticate(Box::new(Question {
             connection,
             handle: suspended.handle(),
             client: suspended.client().clone(),
             password: suspended.password().map(Into::into),
+            auth_method: suspended.auth_method().map(Into::into),
+            auth_data: suspended.auth_data().map(Into::into),
+            again,
             peer,
             proto_ver: suspended.proto_ver(),
         }))
     }
 }
 
-/// A refused CONNECT, SUBSCRIBE or PUBLISH, without any secret.
+/// A refused CONNECT, AUTH, SUBSCRIBE or PUBLISH, without any secret.
 #[derive(Clone, Debug)]
 pub struct Refusal {
-    /// `connect`, `subscribe`, `publish` or `will`.
+    /// `connect`, `reauthenticate`, `subscribe`, `publish` or `will`.
     pub action: &'static str,
     /// Client identifier as presented.
     pub client_id: Arc<str>,

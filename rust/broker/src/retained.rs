@@ -229,7 +229,9 @@ impl EventLoop {
             subscription_id: options.id,
             group: None,
         };
-        let limit = self.mqtt_in(zone).max_mqueue_len;
+        let mqtt = self.mqtt_in(zone);
+        let limit = mqtt.max_mqueue_len;
+        let priority = mqtt.priority_of(&message.topic);
         let Some(session) = self.session_mut(to) else {
             return;
         };
@@ -238,7 +240,11 @@ impl EventLoop {
         } else if session.may_send() {
             let id = session.inflight_mut().push(delivery.clone());
             self.write_kept(slot, &delivery, Some(id), false);
-        } else if session.queue_mut().push(delivery, limit).is_some() {
+        } else if session
+            .queue_mut()
+            .push(delivery, priority, limit)
+            .is_some()
+        {
             self.metrics().dropped_queue_full.add(1);
         }
     }

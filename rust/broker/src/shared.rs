@@ -26,7 +26,7 @@ use crate::{
     refusal_throttle::RefusalThrottle,
     retained::RetainedStore,
     router::{LocalRouter, Target},
-    session::{Registry, attach::Accepted},
+    session::{Registry, attach::Accepted, auto_subscribe::AutoSubscription},
 };
 
 /// A listener as the loops see it.
@@ -143,6 +143,8 @@ pub(crate) struct Shared {
     pub(crate) registry: Registry,
     /// Subscriptions.
     pub(crate) router: LocalRouter,
+    /// Subscriptions that every client gets.
+    pub(crate) auto_subscriptions: Vec<AutoSubscription>,
     /// Retained messages.
     pub(crate) retained: RetainedStore,
     /// What the loops may hold of delayed messages.
@@ -170,6 +172,11 @@ impl Shared {
         loops: usize,
     ) -> std::io::Result<Self> {
         Ok(Self {
+            auto_subscriptions: config
+                .auto_subscribe
+                .iter()
+                .map(AutoSubscription::compile)
+                .collect(),
             retained: RetainedStore::new(config.retainer.clone()),
             router: LocalRouter::new(config.shared_policies()),
             delayed: DelayedBudget::default(),

@@ -160,7 +160,7 @@ fn listeners_choose_their_chain() {
 #[test]
 fn enhanced_authentication_switches_native_authenticators_off() {
     let chain = json!([cinfo_stage("true", "allow"), jwt_stage("s")]);
-    for profile in ["legacy", "hardened"] {
+    for (profile, code) in [("legacy", 0x87), ("hardened", 0x8C)] {
         let pipeline = compile(&policy(profile, chain.clone())).unwrap();
         let good = token(&json!({}));
         let peer = Peer {
@@ -168,7 +168,7 @@ fn enhanced_authentication_switches_native_authenticators_off() {
             ..Peer::new("c1", Some(&good))
         };
         let decision = connect(&pipeline, &peer, NOW);
-        assert_eq!(outcome(&decision), (false, "no_match".to_owned(), 0x87));
+        assert_eq!(outcome(&decision), (false, "no_match".to_owned(), code));
         assert!(
             decision
                 .steps
@@ -557,4 +557,28 @@ fn the_format_is_strict_and_never_shows_secrets() {
             "{pointer}"
         );
     }
+}
+
+#[test]
+fn an_authenticator_of_a_method_is_asked_about_that_method_alone() {
+    let mut scram = external_stage("scram", 3);
+    scram["auth_method"] = json!("SCRAM-SHA-256");
+    let chain = json!([external_stage("scripted", 1), scram]);
+    let pipeline = compile(&policy("hardened", chain)).unwrap();
+    for (method, handle) in [(None, 1), (Some("SCRAM-SHA-256"), 3)] {
+        let peer = Peer {
+            auth_method: method,
+            ..Peer::new("c1", None)
+        };
+        match progress(&pipeline, &peer, Duration::from_secs(NOW)) {
+            Progress::External(suspended) => assert_eq!(suspended.handle(), handle),
+            Progress::Decided(decision) => panic!("{decision:?}"),
+        }
+    }
+    let peer = Peer {
+        auth_method: Some("scram-sha-256"),
+        ..Peer::new("c1", None)
+    };
+    let decision = connect(&pipeline, &peer, NOW);
+    assert_eq!(outcome(&decision), (false, "no_match".to_owned(), 0x8C));
 }

@@ -2,13 +2,13 @@
 
 use pyo3::{
     prelude::*,
-    types::{PyDict, PyList},
+    types::{PyBytes, PyDict, PyList},
 };
 use vallum_broker::{
     self as broker, command::Command, config::BrokerConfig, event::Event, session::SessionRef,
 };
 
-use crate::{error, policy::Pipeline};
+use crate::{error, policy::Pipeline, reply::Answer};
 
 /// A session across the boundary: loop, slot, generation.
 type SessionTuple = (u16, u32, u32);
@@ -94,6 +94,11 @@ impl Broker {
         );
     }
 
+    fn answer(&self, py: Python<'_>, connection: SessionTuple, answer: Answer<'_>) -> PyResult<()> {
+        self.0.answer(connection, answer.into_reply(py)?);
+        Ok(())
+    }
+
     fn disconnect(&self, clientid: &str, reason_code: u8) -> bool {
         let Some(session) = self.0.find_session(clientid) else {
             return false;
@@ -146,11 +151,24 @@ fn to_dict(py: Python<'_>, event: Event) -> PyResult<Bound<'_, PyDict>> {
             dict.set_item("will_delay", will_delay)?;
         }
         Event::Authenticate(question) => {
-            // No configuration of this version holds a stage that Python decides.
+            let client = &question.client;
             dict.set_item("event", "authenticate")?;
             dict.set_item("connection", question.connection)?;
             dict.set_item("handle", question.handle)?;
-            dict.set_item("clientid", &*question.client.client_id)?;
+            dict.set_item("clientid", &*client.client_id)?;
+            dict.set_item("username", client.username.as_deref())?;
+            dict.set_item("listener", &*client.listener)?;
+            dict.set_item("peer", question.peer.to_string())?;
+            dict.set_item("method", question.auth_method.as_deref())?;
+            dict.set_item(
+                "data",
+                question.auth_data.as_deref().map(|d| PyBytes::new(py, d)),
+            )?;
+            dict.set_item("again", question.again)?;
+        }
+        Event::ExchangeEnded { connection } => {
+            dict.set_item("event", "exchange_ended")?;
+            dict.set_item("connection", connection)?;
         }
         Event::LoopFailed { index, error } => {
             dict.set_item("event", "loop_failed")?;

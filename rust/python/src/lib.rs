@@ -3,11 +3,13 @@
 //!
 //! - `convert`: values across the boundary.   - `error`: failures as the classes of `vallum.errors`.
 //! - `policy`: clients, rules, the pipeline.   - `token`: tokens.   - `broker`: the data plane.
+//! - `reply`: answers of authenticators.
 
 mod broker;
 mod convert;
 mod error;
 mod policy;
+mod reply;
 mod token;
 
 use pyo3::prelude::*;

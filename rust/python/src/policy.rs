@@ -470,12 +470,14 @@ impl Pipeline {
         retain: bool,
         at: Option<f64>,
     ) -> PyResult<Verdict> {
-        let request = Request {
-            action: self::action(action, retain)?,
-            qos,
-            topic,
-        };
         let client = &decision.0.client;
+        let action = self::action(action, retain)?;
+        let rewritten = self.0.judged_topic(&client.info, action, topic);
+        let request = Request {
+            action,
+            qos,
+            topic: rewritten.as_deref().unwrap_or(topic),
+        };
         let (verdict, trace) = self
             .0
             .authorize_traced(client, &request, convert::time(at)?);

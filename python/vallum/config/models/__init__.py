@@ -30,6 +30,7 @@ from vallum.config.models.node import Node
 from vallum.config.models.retainer import Retainer
 from vallum.config.models.secret import Secret
 from vallum.config.models.section import Context, Profile, Section
+from vallum.config.models.topics import AutoSubscribe, AutoSubscription, Rewrite, RewriteRoot
 from vallum.config.models.zones import Zone
 
 __all__ = [
@@ -38,6 +39,8 @@ __all__ = [
     "AuthenticationRoot",
     "AuthenticationSettings",
     "Authorization",
+    "AutoSubscribe",
+    "AutoSubscription",
     "BrokerRoot",
     "Cinfo",
     "CinfoCheck",
@@ -55,6 +58,8 @@ __all__ = [
     "Node",
     "Profile",
     "Retainer",
+    "Rewrite",
+    "RewriteRoot",
     "Secret",
     "Section",
     "TcpListener",

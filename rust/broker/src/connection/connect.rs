@@ -13,11 +13,16 @@ use vallum_mqtt::{
 };
 use vallum_policy::{
     decision::{self, Decision, StepResult},
-    pipeline::{ConnectRequest, Progress},
+    pipeline::{ConnectRequest, ExternalVerdict, Progress},
 };
 
-use super::{Phase, disconnect::Close};
+use super::{
+    Phase,
+    auth::{Proof, Step, step_of},
+    disconnect::Close,
+};
 use crate::{
+    command::Reply,
     config::MqttConfig,
     event::{Event, Refusal},
     event_loop::{EventLoop, Flow},
@@ -30,8 +35,10 @@ use crate::{
 /// A CONNECT that waits for an authenticator outside the data plane. Its connection is not read
 /// meanwhile, so order is kept; `mqtt.idle_timeout` ends the wait.
 pub struct Parked {
-    suspended: Box<vallum_policy::pipeline::Suspended>,
+    pub(super) suspended: Box<vallum_policy::pipeline::Suspended>,
     wishes: Wishes,
+    /// Steps of the client so far, in enhanced authentication.
+    pub(super) rounds: u8,
 }
 
 impl std::fmt::Debug for Parked {
@@ -41,12 +48,12 @@ impl std::fmt::Debug for Parked {
 }
 
 /// A CONNECT that is answered with a refusal: reason code, reason identifier, what decided.
-struct Refused {
-    client_id: Arc<str>,
-    username: Option<Box<str>>,
-    reason_code: ReasonCode,
-    reason: String,
-    stage: String,
+pub(super) struct Refused {
+    pub(super) client_id: Arc<str>,
+    pub(super) username: Option<Box<str>>,
+    pub(super) reason_code: ReasonCode,
+    pub(super) reason: String,
+    pub(super) stage: String,
 }
 
 impl EventLoop {
@@ -161,7 +168,7 @@ impl EventLoop {
                 };
                 self.refuse_connect(slot, refused)
             }
-            Progress::External(suspended) => self.park(slot, suspended, wishes),
+            Progress::External(suspended) => self.park(slot, suspended, wishes, 1),
         }
     }
 
@@ -171,6 +178,7 @@ impl EventLoop {
         slot: u32,
         suspended: Box<vallum_policy::pipeline::Suspended>,
         wishes: Wishes,
+        rounds: u8,
     ) -> Flow {
         let Some(connection) = self.connections.get_mut(slot as usize) else {
             return Flow::Closed;
@@ -179,38 +187,75 @@ impl EventLoop {
             (self.index, slot, connection.generation),
             connection.peer,
             &suspended,
+            false,
         );
         connection.phase = Phase::AwaitVerdict;
-        connection.parked = Some(Box::new(Parked { suspended, wishes }));
+        connection.parked = Some(Box::new(Parked {
+            suspended,
+            wishes,
+            rounds,
+        }));
         self.shared.events.push(event);
         Flow::Park
     }
 
-    /// The verdict a connection waits for came.
-    pub(crate) fn on_verdict(
-        &mut self,
-        slot: u32,
-        verdict: vallum_policy::pipeline::ExternalVerdict,
-        now: Duration,
-    ) -> Flow {
+    /// The answer a connection waits for came; one that nobody waits for does nothing.
+    pub(crate) fn on_reply(&mut self, slot: u32, reply: Reply, now: Duration) -> Flow {
         let Some(connection) = self.connections.get_mut(slot as usize) else {
             return Flow::Closed;
         };
-        let Some(parked) = connection.parked.take() else {
-            return Flow::Continue;
+        if let Phase::Online(_) = connection.phase {
+            return self.on_reply_online(slot, reply, now);
+        }
+        if connection.phase != Phase::AwaitVerdict {
+            return Flow::Park;
+        }
+        let Some(mut parked) = connection.parked.take() else {
+            return Flow::Park;
         };
-        connection.phase = Phase::AwaitConnect;
         self.peer_is_sending = true; // nothing was read meanwhile, so nobody knows
-        let Parked { suspended, wishes } = *parked;
-        self.proceed(slot, suspended.resume(verdict, now), wishes)
+        let generation = connection.generation;
+        let method = parked.suspended.auth_method().map(Box::<str>::from);
+        let goes_on = matches!(reply, Reply::Continue { .. });
+        match step_of(reply, method.is_some().then_some(parked.rounds)) {
+            Step::Challenge(data) => {
+                connection.phase = Phase::AwaitAuth;
+                connection.parked = Some(parked);
+                let method = method.unwrap_or_default();
+                let reason = ReasonCode::ContinueAuthentication;
+                self.send_auth(slot, reason, &method, data.as_deref());
+                Flow::Continue
+            }
+            Step::Decide(verdict, data) => {
+                connection.phase = Phase::AwaitConnect;
+                if goes_on {
+                    self.end_exchange(slot, generation);
+                }
+                if let (ExternalVerdict::Ok(_), Some(method)) = (&verdict, method) {
+                    parked.wishes.proof = Some(Box::new(Proof { method, data }));
+                }
+                let Parked {
+                    suspended, wishes, ..
+                } = *parked;
+                self.proceed(slot, suspended.resume(verdict, now), wishes)
+            }
+        }
     }
 
     /// Refuse with CONNACK and close (section 3.2.2.2); one line for the log.
-    fn refuse_connect(&mut self, slot: u32, refused: Refused) -> Flow {
+    pub(super) fn refuse_connect(&mut self, slot: u32, refused: Refused) -> Flow {
         self.metrics().client_refused.add(1);
-        self.send(slot, |version, out| {
-            ConnAck::new(refused.reason_code, false).encode(version, out)
-        });
+        let limit = self
+            .connections
+            .get(slot as usize)
+            .map_or(0, |connection| connection.max_packet_out as usize);
+        let mut ack = ConnAck::new(refused.reason_code, false);
+        // What the packet itself is wrong about helps whoever sent it. Why the pipeline refused is for
+        // the log alone: it would help to guess.
+        if refused.stage == "packet_check" && refused.reason.len() + 16 <= limit {
+            ack.properties.reason_string = Some(&refused.reason);
+        }
+        self.send(slot, |version, out| ack.encode(version, out));
         let peer = self
             .connections
             .get(slot as usize)
@@ -321,12 +366,16 @@ fn wishes(mqtt: &MqttConfig, connect: &Connect<'_>) -> Wishes {
             .receive_maximum
             .map_or(u16::MAX, NonZeroU16::get),
         assigned: connect.client_id.is_empty(),
+        topic_alias_maximum: connect.properties.topic_alias_maximum.unwrap_or(0),
+        response_information: connect.properties.request_response_information == Some(true),
+        no_problem_information: connect.properties.request_problem_information == Some(false),
+        proof: None,
     }
 }
 
 /// What refused, and why. Where nobody accepted, the last authenticator that had something against
 /// the client says more than the end of the chain does.
-fn refusing_step(decision: &Decision) -> (&str, &str) {
+pub(super) fn refusing_step(decision: &Decision) -> (&str, &str) {
     let undecided = *decision.decided_by == *"no_match";
     let objection =
         decision.steps.iter().rev().find(|step| {

@@ -135,6 +135,7 @@ impl EventLoop {
                 .flush(&mut connection.transport, &mut self.pool);
         }
         connection.transport.finish();
+        let exchanging = connection.is_in_exchange().then_some(connection.generation);
         if connection.tail.capacity() > 0 {
             self.pool.give(std::mem::take(&mut connection.tail));
         }
@@ -143,6 +144,9 @@ impl EventLoop {
             connection.out.is_empty() && cause.may_cut_off(connection, self.peer_is_sending);
         self.metrics().bytes_sent.add(sent as u64);
         self.forget_listener_slot(listener);
+        if let Some(generation) = exchanging {
+            self.end_exchange(slot, generation);
+        }
         if lingers && self.may_linger() {
             self.linger(slot);
         } else {

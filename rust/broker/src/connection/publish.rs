@@ -4,12 +4,13 @@ use std::{num::NonZeroU16, sync::Arc};
 
 use vallum_mqtt::{
     packet::{Ack, FixedHeader, PacketType, Publish, QoS, ReasonCode, Version},
-    topic::{Delayed, has_control_characters, level_count},
+    topic::{Delayed, TopicName, has_control_characters, level_count},
 };
 use vallum_policy::{
     acl::{Action, Request},
     decision::{AuthenticatedClient, DecidedBy, Verdict},
     pipeline::config::DenyAction,
+    profile::Profile,
 };
 
 use super::disconnect::Close;
@@ -29,9 +30,6 @@ fn delayed_of(topic: &str) -> Result<Option<Delayed<'_>>, ReasonCode> {
         Err(_) => Err(ReasonCode::TopicNameInvalid),
     }
 }
-
-/// Bytes of topics that a client's aliases may hold.
-const MAX_ALIAS_BYTES: usize = 256 * 1024;
 
 impl EventLoop {
     /// A PUBLISH.
@@ -69,7 +67,13 @@ impl EventLoop {
         let Some(reference) = self.session_ref(session_slot) else {
             return Flow::Closed;
         };
-        if let Err(flow) = self.permit_publish(slot, reference, &publish, topic) {
+        let rewritten = match self.rewrite_publish(reference, topic) {
+            Ok(rewritten) => rewritten,
+            Err(reason) => return self.refuse_packet(slot, reason),
+        };
+        let asked = topic;
+        let topic = rewritten.as_deref().unwrap_or(asked);
+        if let Err(flow) = self.permit_publish(slot, reference, &publish, asked, topic) {
             return flow;
         }
         let delayed = match delayed_of(topic) {
@@ -113,14 +117,38 @@ impl EventLoop {
         Flow::Continue
     }
 
+    /// The topic that a rule puts in place of `topic`.
+    fn rewrite_publish(
+        &mut self,
+        publisher: SessionRef,
+        topic: &str,
+    ) -> Result<Option<String>, ReasonCode> {
+        if !self.pipeline.rewrites_publish() {
+            return Ok(None);
+        }
+        let client = self.session_mut(publisher).map(|s| s.client.clone());
+        let rewritten =
+            client.and_then(|client| self.pipeline.rewrite_publish(&client.info, topic));
+        match rewritten {
+            Some(topic) if TopicName::parse(&topic).is_err() => Err(ReasonCode::TopicNameInvalid),
+            rewritten => Ok(rewritten),
+        }
+    }
+
     /// Limits and authorization (`spec/authorization.md` section 3 gives the order and the answers).
+    /// `asked` is the topic before rules put `topic` in its place.
     fn permit_publish(
         &mut self,
         slot: u32,
         reference: SessionRef,
         publish: &Publish<'_>,
+        asked: &str,
         topic: &str,
     ) -> Result<(), Flow> {
+        let judged = match self.pipeline.profile() {
+            Profile::Legacy => asked,
+            Profile::Hardened => topic,
+        };
         let Some(client) = self.session_mut(reference).map(|s| s.client.clone()) else {
             return Err(Flow::Closed);
         };
@@ -129,12 +157,12 @@ impl EventLoop {
                 retain: publish.retain,
             },
             qos: publish.qos.as_u8(),
-            topic,
+            topic: judged,
         };
         let verdict = self.pipeline.authorize(&client, &request, self.unix_now);
         if !verdict.allow {
             self.metrics().messages_denied.add(1);
-            self.report_denied(slot, "publish", &client, &verdict, topic);
+            self.report_denied(slot, "publish", &client, &verdict, judged);
             if self.denial_disconnects() {
                 self.close(slot, Close::Server(ReasonCode::NotAuthorized));
                 return Err(Flow::Closed);
@@ -170,29 +198,18 @@ impl EventLoop {
         if alias > self.mqtt_of(slot).max_topic_alias {
             return Err(ReasonCode::TopicAliasInvalid);
         }
-        let state = self
+        let connection = self
             .connections
             .get_mut(slot as usize)
-            .and_then(|c| c.v5.as_mut())
             .ok_or(ReasonCode::ProtocolError)?;
+        let state = connection.v5.get_or_insert_default();
+        let aliases = state.incoming.get_or_insert_default();
         if topic.is_empty() {
-            return state
-                .aliases
-                .get(&alias)
-                .cloned()
-                .map(Some)
-                .ok_or(ReasonCode::ProtocolError);
+            let known = aliases.topic(alias).ok_or(ReasonCode::ProtocolError)?;
+            return Ok(Some(known.into()));
         }
-        let old = state
-            .aliases
-            .insert(alias, topic.into())
-            .map_or(0, |old| old.len());
-        state.alias_bytes = state.alias_bytes + topic.len() - old;
-        if state.alias_bytes > MAX_ALIAS_BYTES {
-            Err(ReasonCode::QuotaExceeded)
-        } else {
-            Ok(None)
-        }
+        aliases.set(alias, topic)?;
+        Ok(None)
     }
 
     /// Note the identifier of a `QoS` 2 message; `Some` if the packet is dealt with already.
@@ -301,26 +318,33 @@ impl EventLoop {
         will: &Will,
         at: std::time::Duration,
     ) {
+        let rewritten = self.pipeline.rewrite_publish(&client.info, &will.topic);
+        let topic = rewritten.as_deref().unwrap_or(&will.topic);
+        let judged = match self.pipeline.profile() {
+            Profile::Legacy => &*will.topic,
+            Profile::Hardened => topic,
+        };
         let request = Request {
             action: Action::Publish {
                 retain: will.retain,
             },
             qos: will.qos.as_u8(),
-            topic: &will.topic,
+            topic: judged,
         };
         let verdict = self.pipeline.authorize(client, &request, at);
         if !verdict.allow {
             self.metrics().wills_denied.add(1);
-            self.report_denied(u32::MAX, "will", client, &verdict, &will.topic);
+            self.report_denied(u32::MAX, "will", client, &verdict, judged);
             return;
         }
         let zone = self.session_mut(publisher).map_or(0, |s| s.zone);
-        let Ok(delayed) = delayed_of(&will.topic) else {
+        let valid = rewritten.is_none() || TopicName::parse(topic).is_ok();
+        let Some(delayed) = delayed_of(topic).ok().filter(|_| valid) else {
             self.metrics().wills_denied.add(1);
             return;
         };
         let mut outgoing = Outgoing::new(
-            delayed.map_or(&*will.topic, |delayed| delayed.topic),
+            delayed.map_or(topic, |delayed| delayed.topic),
             &will.properties,
             &will.payload,
             will.qos,

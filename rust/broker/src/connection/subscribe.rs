@@ -4,12 +4,15 @@ use std::num::NonZeroU32;
 
 use vallum_mqtt::{
     packet::{
-        FixedHeader, QoS, ReasonCode, RetainHandling, SubAck, Subscribe, Subscription, UnsubAck,
-        Unsubscribe, Version,
+        AckProperties, FixedHeader, PacketType, QoS, ReasonCode, ReasonCodes, RetainHandling,
+        SubAck, Subscribe, Subscription, UnsubAck, Unsubscribe, Version,
     },
     topic::{FilterScope, TopicFilter, has_control_characters},
 };
-use vallum_policy::acl::{Action, Request};
+use vallum_policy::{
+    acl::{Action, Request},
+    profile::Profile,
+};
 
 use super::disconnect::Close;
 use crate::{
@@ -31,16 +34,56 @@ fn granted_code(qos: QoS) -> ReasonCode {
     }
 }
 
-/// What became of one filter of a SUBSCRIBE.
-struct Granted<'a> {
+/// Why a filter was refused: its code, and where that says too little a text for the client.
+pub(crate) type Unmet = (ReasonCode, Option<&'static str>);
+
+const INVALID: Unmet = (ReasonCode::TopicFilterInvalid, None);
+const LOST: Unmet = (ReasonCode::UnspecifiedError, None);
+const TAKEN: Unmet = (
+    ReasonCode::QuotaExceeded,
+    Some("another client holds this exclusive subscription"),
+);
+
+/// What became of one filter of a SUBSCRIBE that was granted.
+pub(crate) struct Granted<'a> {
     /// Without its prefix.
-    filter: &'a str,
-    options: SubscriptionOptions,
+    pub(crate) filter: &'a str,
+    pub(crate) options: SubscriptionOptions,
     /// Retained messages are due.
-    replay: bool,
+    pub(crate) replay: bool,
+}
+
+/// A subscription with the filter that a rule put in place of its own, if one did.
+fn in_place_of<'a>(
+    asked: Subscription<'a>,
+    rewritten: &'a [Option<String>],
+    n: usize,
+) -> Subscription<'a> {
+    let filter = rewritten.get(n).and_then(Option::as_deref);
+    Subscription {
+        filter: filter.unwrap_or(asked.filter),
+        ..asked
+    }
 }
 
 impl EventLoop {
+    /// The filters that rules put in place of these; empty if there are no rules.
+    fn rewritten<'a>(
+        &mut self,
+        reference: SessionRef,
+        filters: impl Iterator<Item = &'a str>,
+    ) -> Vec<Option<String>> {
+        if !self.pipeline.rewrites_subscribe() {
+            return Vec::new();
+        }
+        let Some(client) = self.session_mut(reference).map(|s| s.client.clone()) else {
+            return Vec::new();
+        };
+        filters
+            .map(|filter| self.pipeline.rewrite_subscribe(&client.info, filter))
+            .collect()
+    }
+
     /// A SUBSCRIBE.
     pub(crate) fn on_subscribe(
         &mut self,
@@ -61,14 +104,22 @@ impl EventLoop {
             .properties
             .subscription_identifier
             .map_or(0, NonZeroU32::get);
+        let filters = subscribe.subscriptions.iter().map(|entry| entry.filter);
+        let rewritten = self.rewritten(reference, filters);
+        let legacy = self.pipeline.profile() == Profile::Legacy; // rules see what the client asked for
         // All filters are judged before the first is subscribed: with `deny_action = disconnect` one
         // that is denied fails the whole packet (`spec/authorization.md` section 3).
-        let judged: Vec<Result<(), ReasonCode>> = subscribe
+        let judged: Vec<Result<(), Unmet>> = subscribe
             .subscriptions
             .iter()
-            .map(|entry| self.permit_subscribe(slot, reference, &entry))
+            .enumerate()
+            .map(|(n, asked)| {
+                let entry = in_place_of(asked, &rewritten, n);
+                let judged = if legacy { asked.filter } else { entry.filter };
+                self.permit_subscribe(slot, reference, &entry, judged)
+            })
             .collect();
-        if self.denial_disconnects() && judged.contains(&Err(ReasonCode::NotAuthorized)) {
+        if self.denial_disconnects() && judged.contains(&Err((ReasonCode::NotAuthorized, None))) {
             self.close(slot, Close::Server(ReasonCode::NotAuthorized));
             return Flow::Closed;
         }
@@ -87,7 +138,10 @@ impl EventLoop {
         }
         let mut codes = Vec::with_capacity(judged.len());
         let mut replays = Vec::new();
-        for (entry, judged) in subscribe.subscriptions.iter().zip(judged) {
+        let mut explained = None;
+        let entries = subscribe.subscriptions.iter().enumerate();
+        for ((n, asked), judged) in entries.zip(judged) {
+            let entry = in_place_of(asked, &rewritten, n);
             match judged.and_then(|()| self.subscribe_one(slot, reference, &entry, id)) {
                 Ok(granted) => {
                     codes.push(granted_code(granted.options.qos));
@@ -95,66 +149,100 @@ impl EventLoop {
                         replays.push(Replay::new(reference, granted.filter, granted.options));
                     }
                 }
-                Err(reason) => codes.push(reason),
+                Err((reason, why)) => {
+                    codes.push(reason);
+                    explained = explained.or(why);
+                }
             }
         }
         let packet_id = subscribe.packet_id;
-        self.send(slot, |version, out| {
-            SubAck::write(version, packet_id, &codes, out)
-        });
+        match explained.filter(|text| self.may_explain(slot, codes.len() + text.len())) {
+            Some(text) => {
+                let bytes: Vec<u8> = codes.iter().map(|code| code.as_u8()).collect();
+                self.send(slot, |version, out| {
+                    let ack = SubAck {
+                        packet_id,
+                        codes: ReasonCodes::parse(PacketType::SubAck, version, &bytes)
+                            .unwrap_or_default(),
+                        properties: AckProperties {
+                            reason_string: Some(text),
+                            ..AckProperties::default()
+                        },
+                    };
+                    ack.encode(version, out)
+                });
+            }
+            None => self.send(slot, |version, out| {
+                SubAck::write(version, packet_id, &codes, out)
+            }),
+        }
         self.replays.extend(replays);
         Flow::Continue
     }
 
-    /// Form and authorization of one filter.
-    fn permit_subscribe(
+    /// Whether an acknowledgement with `bytes` of codes and reason string may go to a client: version
+    /// 5.0, it did not decline (Request Problem Information), and it fits [MQTT-3.9.2-1].
+    pub(crate) fn may_explain(&self, slot: u32, bytes: usize) -> bool {
+        /// Fixed header, packet identifier, Property Length, identifier and length of the property.
+        const AROUND: usize = 5 + 2 + 4 + 3;
+        self.connections.get(slot as usize).is_some_and(|c| {
+            c.version == Version::V5
+                && bytes + AROUND <= c.max_packet_out as usize
+                && c.v5.as_ref().is_none_or(|v5| !v5.no_problem_information)
+        })
+    }
+
+    /// Form and authorization of one filter; `judged` is what the rules see of it.
+    pub(crate) fn permit_subscribe(
         &mut self,
         slot: u32,
         reference: SessionRef,
         entry: &Subscription<'_>,
-    ) -> Result<(), ReasonCode> {
-        FilterScope::parse(entry.filter).map_err(|_| ReasonCode::TopicFilterInvalid)?;
+        judged: &str,
+    ) -> Result<(), Unmet> {
+        FilterScope::parse(entry.filter).map_err(|_| INVALID)?;
         let client = self
             .session_mut(reference)
             .map(|session| session.client.clone())
-            .ok_or(ReasonCode::UnspecifiedError)?;
+            .ok_or(LOST)?;
         let request = Request {
             action: Action::Subscribe,
             qos: entry.qos.as_u8(),
-            topic: entry.filter,
+            topic: judged,
         };
         let verdict = self.pipeline.authorize(&client, &request, self.unix_now);
         if verdict.allow {
             return Ok(());
         }
         self.metrics().subscribe_denied.add(1);
-        self.report_denied(slot, "subscribe", &client, &verdict, entry.filter);
-        Err(ReasonCode::NotAuthorized)
+        self.report_denied(slot, "subscribe", &client, &verdict, judged);
+        Err((ReasonCode::NotAuthorized, None))
     }
 
     /// Limits, then the subscription itself.
-    fn subscribe_one<'a>(
+    pub(crate) fn subscribe_one<'a>(
         &mut self,
         slot: u32,
         reference: SessionRef,
         entry: &Subscription<'a>,
         id: u32,
-    ) -> Result<Granted<'a>, ReasonCode> {
-        let scope = FilterScope::parse(entry.filter).map_err(|_| ReasonCode::TopicFilterInvalid)?;
-        let filter =
-            TopicFilter::parse(scope.filter()).map_err(|_| ReasonCode::TopicFilterInvalid)?;
+    ) -> Result<Granted<'a>, Unmet> {
+        let scope = FilterScope::parse(entry.filter).map_err(|_| INVALID)?;
+        let filter = TopicFilter::parse(scope.filter()).map_err(|_| INVALID)?;
         let mqtt = self.mqtt_of(slot);
         if matches!(scope, FilterScope::Exclusive(_)) && !mqtt.exclusive_subscription {
-            return Err(ReasonCode::TopicFilterInvalid);
+            let why = "exclusive subscriptions are not available";
+            return Err((ReasonCode::TopicFilterInvalid, Some(why)));
         }
         let shared = matches!(scope, FilterScope::Shared(_));
-        if filter.levels() > mqtt.max_topic_levels
-            || (mqtt.strict_mode && has_control_characters(entry.filter))
-        {
-            return Err(ReasonCode::TopicFilterInvalid);
+        if filter.levels() > mqtt.max_topic_levels {
+            return Err((ReasonCode::TopicFilterInvalid, Some("too many levels")));
+        }
+        if mqtt.strict_mode && has_control_characters(entry.filter) {
+            return Err((ReasonCode::TopicFilterInvalid, Some("control characters")));
         }
         if filter.has_wildcard() && !mqtt.wildcard_subscription {
-            return Err(ReasonCode::WildcardSubscriptionsNotSupported);
+            return Err((ReasonCode::WildcardSubscriptionsNotSupported, None));
         }
         let no_local =
             entry.no_local || (mqtt.ignore_loop_deliver && self.version_of(slot) != Version::V5);
@@ -166,22 +254,20 @@ impl EventLoop {
             id,
         };
         let limit = mqtt.max_subscriptions.unwrap_or(usize::MAX);
-        let session = self
-            .session_mut(reference)
-            .ok_or(ReasonCode::UnspecifiedError)?;
+        let session = self.session_mut(reference).ok_or(LOST)?;
         let known = session.subscriptions.contains_key(entry.filter);
-        if (!known && session.subscriptions.len() >= limit)
-            || session.pending_replays >= MAX_PENDING_REPLAYS
-        {
-            return Err(ReasonCode::QuotaExceeded);
+        if !known && session.subscriptions.len() >= limit {
+            return Err((ReasonCode::QuotaExceeded, Some("too many subscriptions")));
+        }
+        if session.pending_replays >= MAX_PENDING_REPLAYS {
+            let why = "too many subscriptions wait for retained messages";
+            return Err((ReasonCode::QuotaExceeded, Some(why)));
         }
         self.shared
             .router
             .subscribe(entry.filter, reference, options)
-            .map_err(|Taken| ReasonCode::QuotaExceeded)?;
-        let session = self
-            .session_mut(reference)
-            .ok_or(ReasonCode::UnspecifiedError)?;
+            .map_err(|Taken| TAKEN)?;
+        let session = self.session_mut(reference).ok_or(LOST)?;
         session.has_shared |= scope.filter().len() < entry.filter.len();
         session.subscriptions.insert(entry.filter.into(), options);
         // Shared subscriptions get no retained messages (section 4.8.2).
@@ -218,8 +304,10 @@ impl EventLoop {
         let Some(reference) = self.session_ref(session_slot) else {
             return Flow::Closed;
         };
+        let rewritten = self.rewritten(reference, unsubscribe.filters.iter());
         let mut codes = Vec::new();
-        for filter in unsubscribe.filters.iter() {
+        for (n, asked) in unsubscribe.filters.iter().enumerate() {
+            let filter = rewritten.get(n).and_then(Option::as_deref).unwrap_or(asked);
             if FilterScope::parse(filter).is_err() {
                 if version != Version::V5 {
                     // 3.x has no code to say so with.

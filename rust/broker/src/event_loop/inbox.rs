@@ -141,14 +141,14 @@ impl EventLoop {
             Command::Verdict {
                 slot,
                 generation,
-                verdict,
+                reply,
             } => {
                 let waits = self
                     .connections
                     .get(slot as usize)
                     .is_some_and(|c| c.generation == generation);
                 if waits {
-                    let flow = self.on_verdict(slot, *verdict, self.unix_now);
+                    let flow = self.on_reply(slot, *reply, self.unix_now);
                     self.go_on(slot, flow);
                 }
             }

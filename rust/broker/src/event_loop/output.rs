@@ -296,6 +296,7 @@ impl EventLoop {
             return;
         }
         let limit = mqtt.max_mqueue_len;
+        let priority = mqtt.priority_of(outgoing.topic);
         let delivery = Delivery {
             message: outgoing.keep(),
             qos,
@@ -306,7 +307,11 @@ impl EventLoop {
         let Some(session) = self.session_mut(to.session) else {
             return;
         };
-        if session.queue_mut().push(delivery, limit).is_some() {
+        if session
+            .queue_mut()
+            .push(delivery, priority, limit)
+            .is_some()
+        {
             self.metrics().dropped_queue_full.add(1);
         }
     }
@@ -334,14 +339,24 @@ impl EventLoop {
         let max_packet = connection.max_packet_out as usize;
         let out = connection.out.buffer(&mut self.pool);
         let before = out.len();
-        if options.id != 0 && version == Version::V5 {
-            let ids = [options.id];
+        let own_ids = [options.id];
+        let ids: &[u32] = if options.id == 0 { &[] } else { &own_ids };
+        let aliases = connection
+            .v5
+            .as_deref_mut()
+            .and_then(|v5| v5.outgoing.as_mut());
+        if aliases.is_some() || (options.id != 0 && version == Version::V5) {
             let parts = PublishParts {
-                subscription_ids: &ids,
+                subscription_ids: ids,
                 packet_id: id,
                 ..outgoing.parts(version, qos, retain, now)
             };
-            encode(&parts, out);
+            match aliases {
+                Some(aliases) => aliases.encode(&parts, max_packet, out),
+                None => {
+                    encode(&parts, out);
+                }
+            }
         } else {
             let encoded = &mut outgoing.encoded;
             let span = encoded

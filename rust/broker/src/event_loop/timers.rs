@@ -51,7 +51,10 @@ impl EventLoop {
         }
         match connection.phase {
             // Counted from accept, or from the complete CONNECT: one that drips in extends nothing.
-            Phase::AwaitProxyHeader | Phase::AwaitConnect | Phase::AwaitVerdict => {
+            Phase::AwaitProxyHeader
+            | Phase::AwaitConnect
+            | Phase::AwaitVerdict
+            | Phase::AwaitAuth => {
                 let Some(patience) = self.patience_for_connect(connection) else {
                     return;
                 };
@@ -66,15 +69,18 @@ impl EventLoop {
                     self.watch(dead_at, (slot, generation));
                 }
             }
-            Phase::Online(_) if connection.patience > 0 => {
-                let dead_at = connection.last_packet.saturating_add(connection.patience);
-                if now >= dead_at {
+            Phase::Online(session) => {
+                let dead_at = (connection.patience > 0)
+                    .then(|| connection.last_packet.saturating_add(connection.patience));
+                if dead_at.is_some_and(|dead_at| now >= dead_at) {
                     self.close(slot, Close::Server(ReasonCode::KeepAliveTimeout));
-                } else {
-                    self.watch(dead_at, (slot, generation));
+                    return;
+                }
+                let retry_at = self.retry(slot, session);
+                if let Some(next) = dead_at.into_iter().chain(retry_at).min() {
+                    self.watch(next, (slot, generation));
                 }
             }
-            Phase::Online(_) => {}
             Phase::Lingering(_) => {
                 let until = connection.last_packet.saturating_add(LINGER_SECONDS);
                 if now >= until {

@@ -11,7 +11,12 @@ use vallum_policy::decision::AuthenticatedClient;
 use super::{Session, SessionRef, state::Will};
 use crate::{
     config::MqttConfig,
-    connection::{Phase, V5State, disconnect::Close},
+    connection::{
+        Phase, V5State,
+        alias::OutgoingAliases,
+        auth::{Enhanced, Proof},
+        disconnect::Close,
+    },
     event::Event,
     event_loop::{EventLoop, Flow},
 };
@@ -29,6 +34,7 @@ pub(crate) struct Accepted {
 
 /// What a CONNECT asks of its session.
 #[derive(Debug)]
+#[allow(clippy::struct_excessive_bools, reason = "as the packet has them")]
 pub(crate) struct Wishes {
     pub(crate) clean_start: bool,
     /// Seconds the session is to outlive the connection, as granted.
@@ -40,6 +46,14 @@ pub(crate) struct Wishes {
     pub(crate) receive_maximum: u16,
     /// The broker chose the client identifier.
     pub(crate) assigned: bool,
+    /// Aliases the client takes for topics of messages to it.
+    pub(crate) topic_alias_maximum: u16,
+    /// It asks for Response Information.
+    pub(crate) response_information: bool,
+    /// It wants no reason strings.
+    pub(crate) no_problem_information: bool,
+    /// It came in by enhanced authentication.
+    pub(crate) proof: Option<Box<Proof>>,
 }
 
 impl EventLoop {
@@ -95,6 +109,9 @@ impl EventLoop {
             self.tell_groups(session, true);
             self.resume(session);
         }
+        if !self.shared.auto_subscriptions.is_empty() {
+            self.auto_subscribe(slot, session);
+        }
         Flow::Continue
     }
 
@@ -111,6 +128,11 @@ impl EventLoop {
         let window = accepted.wishes.receive_maximum.min(mqtt.max_inflight);
         let keep_alive = mqtt.server_keepalive.unwrap_or(accepted.wishes.keep_alive);
         let patience = f64::from(keep_alive) * mqtt.keepalive_multiplier;
+        let aliases = accepted
+            .wishes
+            .topic_alias_maximum
+            .min(mqtt.max_topic_alias_out);
+        let retry_interval = mqtt.retry_interval;
         let expire_at = accepted.client.expire_at;
         let client_id = Arc::clone(&accepted.client.info.client_id);
         let Some(session) = self.session_mut(reference) else {
@@ -139,13 +161,21 @@ impl EventLoop {
                 patience.ceil() as u32 + 1
             };
         }
-        if connection.version == Version::V5 {
-            connection.v5 = Some(Box::<V5State>::default());
+        if aliases > 0 || accepted.wishes.no_problem_information || accepted.wishes.proof.is_some()
+        {
+            let proof = accepted.wishes.proof.as_ref();
+            connection.v5 = Some(Box::new(V5State {
+                incoming: None,
+                outgoing: (aliases > 0).then(|| Box::new(OutgoingAliases::new(aliases))),
+                enhanced: proof.map(|proof| Box::new(Enhanced::new(proof.method.clone()))),
+                no_problem_information: accepted.wishes.no_problem_information,
+            }));
         }
-        if connection.patience > 0 {
-            let entry = (slot, connection.generation);
-            let at = now.saturating_add(connection.patience);
-            self.watch(at, entry);
+        let entry = (slot, connection.generation);
+        let keep_alive = (connection.patience > 0).then_some(connection.patience);
+        let retry = retry_interval.filter(|_| connection.version != Version::V5);
+        if let Some(first) = keep_alive.into_iter().chain(retry).min() {
+            self.watch(now.saturating_add(first), entry);
         }
         self.metrics().client_connected.add(1);
         if !self.send_connack(slot, &accepted, &client_id, present) {
@@ -203,7 +233,7 @@ impl EventLoop {
         let mut ack = ConnAck::new(ReasonCode::Success, present);
         if version == Version::V5 {
             must_know(mqtt, &mut ack.properties, accepted, client_id);
-            good_to_know(mqtt, &mut ack.properties);
+            good_to_know(mqtt, &mut ack.properties, accepted);
         }
         let mut fits = ack.encode(version, &mut bytes).is_ok() && bytes.len() <= limit;
         if !fits {
@@ -236,7 +266,7 @@ impl EventLoop {
 fn must_know<'a>(
     mqtt: &MqttConfig,
     properties: &mut ConnAckProperties<'a>,
-    accepted: &Accepted,
+    accepted: &'a Accepted,
     client_id: &'a str,
 ) {
     let wishes = &accepted.wishes;
@@ -247,10 +277,21 @@ fn must_know<'a>(
         properties.assigned_client_identifier = Some(client_id);
     }
     properties.server_keep_alive = mqtt.server_keepalive;
+    if let Some(proof) = &wishes.proof {
+        properties.authentication_method = Some(&proof.method); // [MQTT-4.12.0-5]
+        properties.authentication_data = proof.data.as_deref();
+    }
 }
 
 /// Properties that say what the broker accepts; it enforces them anyway.
-fn good_to_know(mqtt: &MqttConfig, properties: &mut ConnAckProperties<'_>) {
+fn good_to_know<'a>(
+    mqtt: &'a MqttConfig,
+    properties: &mut ConnAckProperties<'a>,
+    accepted: &Accepted,
+) {
+    if accepted.wishes.response_information && !mqtt.response_information.is_empty() {
+        properties.response_information = Some(&mqtt.response_information);
+    }
     properties.receive_maximum = mqtt.max_awaiting_rel.and_then(NonZeroU16::new);
     if mqtt.max_qos_allowed < QoS::ExactlyOnce.as_u8() {
         properties.maximum_qos = QoS::from_u8(mqtt.max_qos_allowed);

@@ -53,6 +53,10 @@ pub struct Inflight {
     resend_at: usize,
     /// Deliveries from there on that are still to be sent again.
     unsent: u16,
+    /// Slots that stood at the front when [`Inflight::overdue`] looked last.
+    seen: usize,
+    /// Broker second when it did.
+    seen_at: u32,
 }
 
 impl Default for Inflight {
@@ -63,6 +67,8 @@ impl Default for Inflight {
             open: 0,
             resend_at: usize::MAX,
             unsent: 0,
+            seen: 0,
+            seen_at: 0,
         }
     }
 }
@@ -171,6 +177,7 @@ impl Inflight {
         while matches!(self.slots.front(), Some(Slot::Done)) {
             self.slots.pop_front();
             self.first = advance(self.first, 1);
+            self.seen = self.seen.saturating_sub(1);
             if self.resend_at != usize::MAX {
                 self.resend_at = self.resend_at.saturating_sub(1);
             }
@@ -197,6 +204,28 @@ impl Inflight {
             .iter()
             .filter(|slot| matches!(slot, Slot::Sent(_)));
         self.unsent = sent.count() as u16;
+        self.seen = 0;
+    }
+
+    /// What nothing was heard of for `interval` seconds, in the order it was sent first. It looks once an
+    /// interval, so what it gives has waited for one to two of them.
+    pub fn overdue(&mut self, now: u32, interval: u32) -> Vec<Resend> {
+        if self.is_resending() || now < self.seen_at.saturating_add(interval) {
+            return Vec::new();
+        }
+        let front = self.slots.iter().take(self.seen).enumerate();
+        let overdue = front
+            .filter_map(|(index, slot)| {
+                let id = identifier(advance(self.first, index));
+                match slot {
+                    Slot::Sent(delivery) => Some(Resend::Publish(id, delivery.clone())),
+                    Slot::Released => Some(Resend::PubRel(id)),
+                    Slot::Done => None,
+                }
+            })
+            .collect();
+        (self.seen, self.seen_at) = (self.slots.len(), now);
+        overdue
     }
 
     /// Whether something is still to be sent again.

@@ -8,6 +8,7 @@
 //! - [`queue`]: deliveries that wait for room.
 
 pub(crate) mod attach;
+pub(crate) mod auto_subscribe;
 mod groups;
 pub mod inflight;
 pub mod queue;

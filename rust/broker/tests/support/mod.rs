@@ -30,7 +30,7 @@ pub(crate) const DEADLINE: Duration = Duration::from_secs(10);
 pub(crate) fn policy(chain: &str, enable_authn: &str) -> Arc<Pipeline> {
     let text = format!(
         r#"{{"version":1,"profile":"hardened","use_username_as_clientid":false,
-        "client_attrs_init":[],"clientid_override":null,"zones":{{}},
+        "client_attrs_init":[],"clientid_override":null,"zones":{{}},"rewrite":[],
         "authentication":{{"ignore_backend_failures":false,"chain":null,
           "listeners":{{"tcp:default":{{"enable_authn":"{enable_authn}","chain":{chain}}}}}}},
         "authorization":{{"no_match":"allow","deny_action":"ignore","ignore_backend_failures":false,
@@ -67,17 +67,20 @@ fn start(
         "max_outbox_bytes": 1_048_576,
         "shared_subscription": {"strategy": "round_robin", "initial_sticky_pick": "random"},
         "zones": [{"name": "default", "mqtt": {"idle_timeout_ms": 15000, "max_packet_size": 1_048_576, "max_clientid_len": 65535,
-                 "max_topic_levels": 128, "max_topic_alias": 65535, "max_qos_allowed": 2,
+                 "max_topic_levels": 128, "max_topic_alias": 65535, "max_topic_alias_out": 65535,
+                 "response_information": "", "max_qos_allowed": 2,
                  "retain_available": true, "wildcard_subscription": true, "server_keepalive": null,
                  "keepalive_multiplier": 1.5, "session_expiry_interval": 7200,
                  "max_session_expiry_interval": null, "message_expiry_interval": null,
                  "max_awaiting_rel": 100, "await_rel_timeout": 300, "max_inflight": 32,
-                 "max_mqueue_len": 1000, "mqueue_store_qos0": true, "max_subscriptions": null,
+                 "max_mqueue_len": 1000, "mqueue_store_qos0": true, "mqueue_priorities": null,
+                 "mqueue_default_priority": "lowest", "retry_interval": null, "max_subscriptions": null,
                  "upgrade_qos": false, "ignore_loop_deliver": false, "strict_mode": true,
                  "shared_subscription": true, "exclusive_subscription": true,
                  "subscription_max_qos_rules": []}}],
         "broker": {"shared_subscription_group":
             {"stuck": {"strategy": "sticky", "initial_sticky_pick": "hash_topic"}}},
+        "auto_subscribe": [],
         "retainer": {"enable": true, "max_payload_size": 1_048_576, "max_retained_messages": 0,
                      "msg_expiry_interval_ms": 0, "stop_publish_clear_msg": false}
     });
@@ -176,6 +179,21 @@ impl Client {
         clean_start: bool,
         expiry: u32,
     ) -> Self {
+        let properties = ConnectProperties {
+            session_expiry_interval: (version == Version::V5).then_some(expiry),
+            ..ConnectProperties::default()
+        };
+        Self::connecting_with(broker, version, client_id, clean_start, properties)
+    }
+
+    /// Open and send CONNECT with these properties; the answer is not read.
+    pub(crate) fn connecting_with(
+        broker: &Broker,
+        version: Version,
+        client_id: &str,
+        clean_start: bool,
+        properties: ConnectProperties<'_>,
+    ) -> Self {
         let mut client = Self::open(broker, version);
         let connect = Connect {
             version,
@@ -185,10 +203,7 @@ impl Client {
             will: None,
             user_name: None,
             password: None,
-            properties: ConnectProperties {
-                session_expiry_interval: (version == Version::V5).then_some(expiry),
-                ..ConnectProperties::default()
-            },
+            properties,
         };
         let mut bytes = Vec::new();
         connect.encode(&mut bytes).unwrap();
@@ -314,6 +329,24 @@ impl Client {
                 Err(e) if e.kind() == ErrorKind::ConnectionReset => return Some(Got::Closed),
                 Err(e) => panic!("{e}"),
             }
+        }
+    }
+
+    /// The next packet, as `read` sees it.
+    pub(crate) fn next_packet<T>(&mut self, read: impl FnOnce(&Packet<'_>) -> T) -> T {
+        self.stream.set_read_timeout(Some(DEADLINE)).unwrap();
+        loop {
+            if let Some((header, at)) = FixedHeader::parse(&self.read).unwrap() {
+                let end = at + header.remaining_length as usize;
+                if let Some(body) = self.read.get(at..end).map(<[u8]>::to_vec) {
+                    self.read.drain(..end);
+                    return read(&Packet::decode(self.version, &header, &body).unwrap());
+                }
+            }
+            let mut chunk = [0u8; 8192];
+            let n = self.stream.read(&mut chunk).unwrap();
+            assert!(n > 0, "closed");
+            self.read.extend_from_slice(&chunk[..n]);
         }
     }
 

@@ -13,13 +13,14 @@ use super::{
     Pipeline,
     attributes::{AttributeExpression, Identity},
     authorize::Authorization,
-    chain::{Authenticator, Chain, Kind},
+    chain::{Authenticator, Chain, External, Kind},
     cinfo::{Check, Cinfo},
     config::{
         self, AttributeInit, AuthenticationConfig, CinfoConfig, JwtConfig, KeyConfig,
         OnMissingConfig, PolicyConfig, StageConfig, TokenFieldConfig, ZoneConfig,
     },
     connect::ListenerPolicy,
+    rewrite::Rewriter,
 };
 use crate::{
     decision::Name,
@@ -99,10 +100,13 @@ impl Pipeline {
         let (global, listeners) = chains(config.profile, &config.authentication, &mut faults);
         let authorization =
             Authorization::compile(config.profile, &config.authorization, &mut faults);
+        let allow = authorization.template_allow();
+        let rewriter = Rewriter::compile(config.profile, allow, &config.rewrite, &mut faults);
         if !faults.0.is_empty() {
             return Err(faults.0);
         }
         Ok(Self {
+            rewriter,
             profile: config.profile,
             identity,
             zones,
@@ -239,7 +243,10 @@ fn authenticators(path: &str, stages: &[StageConfig], faults: &mut Faults) -> Ve
         let kind = match stage {
             StageConfig::Cinfo(config) => cinfo(&path, config, faults).map(Kind::Cinfo),
             StageConfig::Jwt(config) => jwt(&path, config, faults).map(Kind::Jwt),
-            StageConfig::External(config) => Some(Kind::External(config.handle)),
+            StageConfig::External(config) => Some(Kind::External(External {
+                handle: config.handle,
+                method: config.auth_method.as_deref().map(Into::into),
+            })),
         };
         compiled.extend(kind.map(|kind| Authenticator {
             id: name_of(id),

@@ -3,6 +3,7 @@
 
 use std::{collections::HashMap, net::IpAddr, sync::Arc, time::Duration};
 
+use super::rewrite::Rewriter;
 use super::{
     attributes::{self, Identity},
     authorize::Authorization,
@@ -10,6 +11,7 @@ use super::{
     config::EnableAuthn,
 };
 use crate::{
+    acl::Action,
     client::{Attributes, ClientInfo},
     decision::{Name, Stage, Why, reason_code},
     profile::Profile,
@@ -59,6 +61,7 @@ pub struct Pipeline {
     pub(super) global: Arc<Chain>,
     pub(super) listeners: HashMap<Box<str>, ListenerPolicy>,
     pub(super) authorization: Authorization,
+    pub(super) rewriter: Rewriter,
 }
 
 #[derive(Debug)]
@@ -93,6 +96,65 @@ impl Pipeline {
             attributes::override_client_id(expression, client, request, now, steps);
         }
         self.authenticate(run, request, now)
+    }
+
+    /// Whether some rule may put another topic in place of a publish's.
+    pub fn rewrites_publish(&self) -> bool {
+        self.rewriter.rewrites_publish()
+    }
+
+    /// Whether some rule may put another filter in place of a subscription's.
+    pub fn rewrites_subscribe(&self) -> bool {
+        self.rewriter.rewrites_subscribe()
+    }
+
+    /// The topic in place of a publish's, if a rule has one. It may be no valid topic name.
+    pub fn rewrite_publish(&self, client: &ClientInfo, topic: &str) -> Option<String> {
+        self.rewriter.publish(client, topic)
+    }
+
+    /// The filter in place of a subscription's, if a rule has one. It may be no valid filter.
+    pub fn rewrite_subscribe(&self, client: &ClientInfo, filter: &str) -> Option<String> {
+        self.rewriter.subscribe(client, filter)
+    }
+
+    /// The topic that the rules see in place of the one a client names, if that is another one: in
+    /// hardened the one that counts, in legacy always the client's own.
+    pub fn judged_topic(&self, client: &ClientInfo, action: Action, topic: &str) -> Option<String> {
+        match (self.profile, action) {
+            (Profile::Legacy, _) => None,
+            (Profile::Hardened, Action::Publish { .. }) => self.rewrite_publish(client, topic),
+            (Profile::Hardened, Action::Subscribe) => self.rewrite_subscribe(client, topic),
+        }
+    }
+
+    /// Decide about a client that is online and authenticates anew with the method of its CONNECT
+    /// (MQTT 5 section 4.12.1). What it knows of it is kept; what the decision grants is laid over it.
+    pub fn reauthenticate(
+        &self,
+        client: &ClientInfo,
+        auth_method: &str,
+        auth_data: Option<&[u8]>,
+        now: Duration,
+    ) -> Progress {
+        let request = ConnectRequest {
+            client_id: &client.client_id,
+            username: client.username.as_deref(),
+            password: None,
+            peer_host: client.peer_host,
+            proto_ver: 5,
+            listener: &client.listener,
+            zone: &client.zone,
+            cert_common_name: client.cert_common_name.as_deref(),
+            cert_subject: None,
+            auth_method: Some(auth_method),
+            auth_data,
+            user_properties: &[],
+            client_attrs: None,
+            is_superuser: false,
+        };
+        let run = Run::new(client.clone(), self.global.len() + 1);
+        self.authenticate(run, &request, now)
     }
 
     /// Whether some authenticator takes a token from the user name: then it is a secret like a

@@ -113,6 +113,11 @@ impl Suspended {
         self.request.auth_data.as_deref()
     }
 
+    /// The client's next step in the exchange: what the authenticator is asked about now.
+    pub fn next_round(&mut self, auth_data: Option<&[u8]>) {
+        self.request.auth_data = auth_data.map(Into::into);
+    }
+
     /// Distinguished name of the client certificate.
     pub fn cert_subject(&self) -> Option<&str> {
         self.request.cert_subject.as_deref()

@@ -104,6 +104,7 @@ pub fn policy(profile: &str, chain: Value) -> Value {
         "client_attrs_init": [],
         "clientid_override": null,
         "zones": {},
+        "rewrite": [],
         "authentication": {"ignore_backend_failures": false, "chain": chain, "listeners": {}},
         "authorization": {
             "no_match": "deny",
@@ -136,6 +137,7 @@ pub fn cinfo_stage(expression: &str, result: &str) -> Value {
 pub fn external_stage(id: &str, handle: u32) -> Value {
     json!({
         "mechanism": "external", "id": id, "enable": true, "precondition": null, "handle": handle,
+        "auth_method": null,
     })
 }
 
