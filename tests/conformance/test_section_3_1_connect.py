@@ -264,6 +264,20 @@ async def test_no_response_information_unless_asked(broker_with: Start) -> None:
             assert "response_information" not in client.connack.properties
 
 
+async def test_no_authentication_method_unless_asked(broker_with: Start) -> None:
+    # [MQTT-4.12.0-6]: whether the client is let in or not, no AUTH comes and no method is named.
+    async with broker_with('listeners.tcp.closed.bind = "127.0.0.1:0"') as broker:
+        client = await broker.client("c1", username="u", password="p")
+        assert not {"authentication_method", "authentication_data"} & set(client.connack.properties)
+        await client.quiet()
+        other = await type(client).open(broker.broker.listeners["tcp:closed"].port)
+        await other.connect("c2", username="u", password="p")
+        assert other.connack.reason == Reason.NOT_AUTHORIZED
+        assert "authentication_method" not in other.connack.properties
+        await other.closed()
+        await other.aclose()
+
+
 async def test_no_topic_alias_unless_allowed(broker_with: Start) -> None:
     # [MQTT-3.1.2-27]
     async with broker_with() as broker:
