@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import pytest
 from support import wire
-from support.broker import RunningBroker, Start, acl
+from support.broker import OPEN, RunningBroker, Start, acl
 from support.client import Client
 from support.wire import Reason, Type, Will
+
+from vallum.config import load
 
 KEEP = {"session_expiry_interval": 60}
 BOTH = [wire.V311, wire.V5]
@@ -277,6 +279,28 @@ async def test_identifier_is_free_after_a_pubrec_that_fails(broker_with: Start) 
         await other.send(wire.publish("t", b"x", qos=2, packet_id=7))
         await other.expect(Type.PUBREC, packet_id=7, reason=0)
         await client.message("t", b"x")
+
+
+@pytest.mark.parametrize("version", BOTH)
+async def test_repetition_is_answered_whatever_the_rules_say_by_now(
+    broker_with: Start, version: int
+) -> None:
+    # [MQTT-4.3.3-10]: its message was taken; a failure would make the client believe otherwise.
+    async with broker_with() as broker:
+        client, other = await broker.client("c1", version), await broker.client("c2")
+        await other.subscribe(("t", 2))
+        await client.send(wire.publish("t", b"x", version=version, qos=2, packet_id=1))
+        await client.expect(Type.PUBREC, packet_id=1, reason=0)
+        await other.message("t", b"x")
+        broker.broker.reload(load(text=OPEN + acl('{deny, all, publish, ["t"]}.'), env={}))
+        await client.send(wire.publish("t", b"x", version=version, qos=2, packet_id=1, dup=True))
+        await client.expect(Type.PUBREC, packet_id=1, reason=0)
+        await client.send(wire.ack(Type.PUBREL, 1))
+        await client.expect(Type.PUBCOMP, packet_id=1, reason=0)
+        await client.send(wire.publish("t", b"y", version=version, qos=2, packet_id=1))
+        denied = Reason.NOT_AUTHORIZED if version == wire.V5 else 0
+        await client.expect(Type.PUBREC, packet_id=1, reason=denied)
+        await other.quiet()
 
 
 @pytest.mark.parametrize("version", wire.VERSIONS)
