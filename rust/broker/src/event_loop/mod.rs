@@ -9,11 +9,13 @@
 //! - [`wheel`]: the timer wheel.        - [`proxied`]: PROXY headers, addresses refused.
 //! - [`zones`]: whose options hold.
 //! - [`linger`]: closing without losing the last words.
+//! - [`fanout`]: messages for very many receivers, and the budget of a turn.
 //!
 //! What each packet does stands in [`crate::connection`], one file a packet.
 
 mod accept;
 mod backlog;
+mod fanout;
 mod inbox;
 mod input;
 mod linger;
@@ -35,8 +37,8 @@ use mio::{Events, Poll, Token, net::TcpListener};
 use slab::Slab;
 use vallum_policy::pipeline::Pipeline;
 
-use self::wheel::Wheel;
-pub(crate) use self::{input::Flow, output::Outgoing};
+use self::{fanout::Fanouts, wheel::Wheel};
+pub(crate) use self::{fanout::Routed, input::Flow, output::Outgoing};
 use crate::{
     clock,
     connection::{BufferPool, Connection, disconnect::Close},
@@ -103,6 +105,10 @@ pub(crate) struct EventLoop {
     pub(crate) unarmed: Vec<SessionRef>,
     /// Retained messages still to be sent, a slice a turn.
     pub(crate) replays: VecDeque<Replay>,
+    /// Messages for very many receivers.
+    pub(crate) fanouts: Fanouts,
+    /// What other threads asked of this loop, in order, as far as it is not done.
+    incoming: VecDeque<Inbound>,
     /// What goes to each other loop at the end of the turn.
     outbound: Vec<Vec<Inbound>>,
     /// Scratch for the receivers of one message.
@@ -163,6 +169,8 @@ impl EventLoop {
             ready: VecDeque::new(),
             unarmed: Vec::new(),
             replays: VecDeque::new(),
+            fanouts: Fanouts::default(),
+            incoming: VecDeque::new(),
             outbound: (0..loops).map(|_| Vec::new()).collect(),
             targets: Vec::new(),
             delayed: DelayedMessages::default(),
@@ -208,10 +216,11 @@ impl EventLoop {
                 self.pipeline_version = self.shared.pipeline_version();
                 self.pipeline = self.shared.pipeline();
             }
+            self.fanouts.begin_part();
             self.read_again();
             for event in &events {
                 match event.token() {
-                    WAKE => self.empty_inbox(),
+                    WAKE => self.take_inbox(),
                     Token(n) if n >= FIRST_LISTENER => self.accept(n - FIRST_LISTENER),
                     token => {
                         if let Some(slot) = self.slot_of(token) {
@@ -220,8 +229,11 @@ impl EventLoop {
                     }
                 }
             }
+            self.serve_incoming();
+            self.serve_yielded();
             self.publish_due();
             self.replay_retained();
+            self.serve_fanouts();
             self.post_outbound();
             self.flush_dirty();
             self.post_outbound(); // what connections that broke while they were written to left
@@ -273,6 +285,8 @@ impl EventLoop {
         } else if !self.ready.is_empty()
             || !self.dirty.is_empty()
             || !self.replays.is_empty()
+            || !self.incoming.is_empty()
+            || self.fanouts.has_work()
             || self.delayed.is_due(self.now)
         {
             Some(Duration::ZERO)
