@@ -134,6 +134,13 @@ async def test_client_identifiers_every_broker_takes(broker_with: Start, version
             assert "assigned_client_identifier" not in client.connack.properties
 
 
+async def test_long_identifiers_of_mqtt_3_1(broker_with: Start) -> None:
+    # That standard ends at 23 characters; clients that go beyond are in use, and brokers let them.
+    async with broker_with() as broker:
+        client = await broker.client("x" * 100, wire.V31)
+        await client.quiet()
+
+
 async def test_state_belongs_to_the_client_identifier(broker_with: Start) -> None:
     # [MQTT-3.1.3-2] [v3.1.1 MQTT-3.1.3-2]
     async with broker_with() as broker:
