@@ -101,6 +101,36 @@ async def test_upgraded_qos_of_retained_messages(broker_with: Start) -> None:
         await client.acknowledge(first)
 
 
+async def test_the_life_of_what_is_retained_is_not_that_of_the_message(
+    broker_with: Start,
+) -> None:
+    # [MQTT-3.3.2-6]: `retainer.msg_expiry_interval` is nothing the publisher said.
+    async with broker_with("retainer.msg_expiry_interval = 1s") as broker:
+        away, live = await persistent(broker, "c1", wire.V5), await broker.client("live")
+        await away.subscribe(("t", 1))
+        await away.disconnect()
+        await live.subscribe(("t", 1))
+        other = await broker.client("c2")
+        await other.publish("t", b"x", qos=1, retain=True)
+        assert (await live.message("t", b"x")).properties == {}
+        late = await broker.client("late")
+        await late.subscribe(("t", 1))
+        assert (await late.message("t", b"x", retain=True)).properties == {}
+        # A session that expires after it is the clock: it says so by its will.
+        later = await broker.client(
+            "later",
+            will=Will(topic="mark", properties={"will_delay_interval": 3600}),
+            properties={"session_expiry_interval": 2},
+        )
+        await other.subscribe("mark")
+        await later.aclose()
+        await other.message("mark", b"gone")
+        await other.subscribe(("t", 1))
+        await other.quiet()
+        again = await persistent(broker, "c1", wire.V5)
+        assert (await again.message("t", b"x")).properties == {}
+
+
 # --- topics and properties -----------------------------------------------------------------------
 
 
