@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import groupby
 from pathlib import Path
+from typing import Any
 
 DATA = Path(__file__).parent / "reference" / "conformance.toml"
 PAGE = DATA.with_suffix(".md")
@@ -85,10 +86,33 @@ class Statement:
         return f"{number} {title}"
 
 
-def load() -> list[Statement]:
-    """Every row, in the order of the file."""
+@dataclass(frozen=True)
+class Departure:
+    """An option, or a bound it sets, that departs from the standard."""
+
+    option: str
+    does: str
+    statements: tuple[str, ...]
+    """Numbers in MQTT 5.0."""
+
+
+def _tables() -> dict[str, dict[str, Any]]:
     with DATA.open("rb") as file:
-        tables = tomllib.load(file)
+        return tomllib.load(file)
+
+
+def departures() -> list[Departure]:
+    """Every option that departs from the standard."""
+    return [
+        Departure(option, row["does"], tuple(row["statements"]))
+        for option, row in _tables()["options"].items()
+    ]
+
+
+def load() -> list[Statement]:
+    """Every statement, in the order of the file."""
+    tables = _tables()
+    del tables["options"]
     return [
         Statement(version, number, **{key: _frozen(value) for key, value in row.items()})
         for version, rows in tables.items()
@@ -103,7 +127,7 @@ def _frozen(value: str | list[str]) -> str | tuple[str, ...]:
 def render() -> str:
     """The text of the page."""
     statements = load()
-    parts = [INTRODUCTION]
+    parts = [INTRODUCTION, *_departures()]
     for version, rows in groupby(statements, lambda statement: statement.version):
         if version == "3.1":
             parts.append("## MQTT 3.1\n")
@@ -117,6 +141,16 @@ def render() -> str:
             parts.append(f"### {version}: {section}\n")
             parts.append(_table(list(group)))
     return "\n".join(parts)
+
+
+def _departures() -> Iterator[str]:
+    yield "## Options that depart from it\n"
+    yield "| option | what it does | statement of MQTT 5.0 |\n|---|---|---|"
+    for row in departures():
+        names = ", ".join(f"`{name}`" for name in row.option.split(", "))
+        numbers = ", ".join(f"MQTT-{number}" for number in row.statements)
+        yield f"| {names} | {row.does} | {numbers} |"
+    yield ""
 
 
 def _table(rows: list[Statement]) -> str:

@@ -108,6 +108,16 @@ async def test_reserved_flags_of_connect(broker_with: Start, version: int) -> No
             await client.closed()  # the very first byte is no CONNECT
 
 
+async def test_reserved_flags_of_auth(broker_with: Start) -> None:
+    # [MQTT-3.15.1-1]: told apart from an AUTH out of place, which is 0x82.
+    packet = wire.auth(0x19, {"authentication_method": "x"})
+    async with broker_with() as broker:
+        for bit in (1, 2, 4, 8):
+            client = await broker.client("c1")
+            await client.send(bytes([packet[0] | bit]) + packet[1:])
+            await client.refused(Reason.MALFORMED_PACKET)
+
+
 @pytest.mark.parametrize("version", [wire.V311, wire.V5])
 @pytest.mark.parametrize("name", ["publish", "subscribe", "unsubscribe"])
 async def test_packet_identifier_zero(broker_with: Start, version: int, name: str) -> None:

@@ -134,6 +134,13 @@ async def test_client_identifiers_every_broker_takes(broker_with: Start, version
             assert "assigned_client_identifier" not in client.connack.properties
 
 
+async def test_long_identifiers_of_mqtt_3_1(broker_with: Start) -> None:
+    # That standard ends at 23 characters; clients that go beyond are in use, and brokers let them.
+    async with broker_with() as broker:
+        client = await broker.client("x" * 100, wire.V31)
+        await client.quiet()
+
+
 async def test_state_belongs_to_the_client_identifier(broker_with: Start) -> None:
     # [MQTT-3.1.3-2] [v3.1.1 MQTT-3.1.3-2]
     async with broker_with() as broker:
@@ -262,6 +269,20 @@ async def test_no_response_information_unless_asked(broker_with: Start) -> None:
         for properties in ({}, {"request_response_information": 0}):
             client = await broker.client("c1", properties=properties)
             assert "response_information" not in client.connack.properties
+
+
+async def test_no_authentication_method_unless_asked(broker_with: Start) -> None:
+    # [MQTT-4.12.0-6]: whether the client is let in or not, no AUTH comes and no method is named.
+    async with broker_with('listeners.tcp.closed.bind = "127.0.0.1:0"') as broker:
+        client = await broker.client("c1", username="u", password="p")
+        assert not {"authentication_method", "authentication_data"} & set(client.connack.properties)
+        await client.quiet()
+        other = await type(client).open(broker.broker.listeners["tcp:closed"].port)
+        await other.connect("c2", username="u", password="p")
+        assert other.connack.reason == Reason.NOT_AUTHORIZED
+        assert "authentication_method" not in other.connack.properties
+        await other.closed()
+        await other.aclose()
 
 
 async def test_no_topic_alias_unless_allowed(broker_with: Start) -> None:

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import pytest
 from support import wire
-from support.broker import RunningBroker, Start, acl
+from support.broker import OPEN, RunningBroker, Start, acl
 from support.client import Client
 from support.wire import Reason, Type, Will
+
+from vallum.config import load
 
 KEEP = {"session_expiry_interval": 60}
 BOTH = [wire.V311, wire.V5]
@@ -97,6 +99,36 @@ async def test_upgraded_qos_of_retained_messages(broker_with: Start) -> None:
                 first = packet
         await client.quiet()
         await client.acknowledge(first)
+
+
+async def test_the_life_of_what_is_retained_is_not_that_of_the_message(
+    broker_with: Start,
+) -> None:
+    # [MQTT-3.3.2-6]: `retainer.msg_expiry_interval` is nothing the publisher said.
+    async with broker_with("retainer.msg_expiry_interval = 1s") as broker:
+        away, live = await persistent(broker, "c1", wire.V5), await broker.client("live")
+        await away.subscribe(("t", 1))
+        await away.disconnect()
+        await live.subscribe(("t", 1))
+        other = await broker.client("c2")
+        await other.publish("t", b"x", qos=1, retain=True)
+        assert (await live.message("t", b"x")).properties == {}
+        late = await broker.client("late")
+        await late.subscribe(("t", 1))
+        assert (await late.message("t", b"x", retain=True)).properties == {}
+        # A session that expires after it is the clock: it says so by its will.
+        later = await broker.client(
+            "later",
+            will=Will(topic="mark", properties={"will_delay_interval": 3600}),
+            properties={"session_expiry_interval": 2},
+        )
+        await other.subscribe("mark")
+        await later.aclose()
+        await other.message("mark", b"gone")
+        await other.subscribe(("t", 1))
+        await other.quiet()
+        again = await persistent(broker, "c1", wire.V5)
+        assert (await again.message("t", b"x")).properties == {}
 
 
 # --- topics and properties -----------------------------------------------------------------------
@@ -277,6 +309,28 @@ async def test_identifier_is_free_after_a_pubrec_that_fails(broker_with: Start) 
         await other.send(wire.publish("t", b"x", qos=2, packet_id=7))
         await other.expect(Type.PUBREC, packet_id=7, reason=0)
         await client.message("t", b"x")
+
+
+@pytest.mark.parametrize("version", BOTH)
+async def test_repetition_is_answered_whatever_the_rules_say_by_now(
+    broker_with: Start, version: int
+) -> None:
+    # [MQTT-4.3.3-10]: its message was taken; a failure would make the client believe otherwise.
+    async with broker_with() as broker:
+        client, other = await broker.client("c1", version), await broker.client("c2")
+        await other.subscribe(("t", 2))
+        await client.send(wire.publish("t", b"x", version=version, qos=2, packet_id=1))
+        await client.expect(Type.PUBREC, packet_id=1, reason=0)
+        await other.message("t", b"x")
+        broker.broker.reload(load(text=OPEN + acl('{deny, all, publish, ["t"]}.'), env={}))
+        await client.send(wire.publish("t", b"x", version=version, qos=2, packet_id=1, dup=True))
+        await client.expect(Type.PUBREC, packet_id=1, reason=0)
+        await client.send(wire.ack(Type.PUBREL, 1))
+        await client.expect(Type.PUBCOMP, packet_id=1, reason=0)
+        await client.send(wire.publish("t", b"y", version=version, qos=2, packet_id=1))
+        denied = Reason.NOT_AUTHORIZED if version == wire.V5 else 0
+        await client.expect(Type.PUBREC, packet_id=1, reason=denied)
+        await other.quiet()
 
 
 @pytest.mark.parametrize("version", wire.VERSIONS)

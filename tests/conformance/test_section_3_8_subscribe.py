@@ -154,6 +154,25 @@ async def test_subscription_identifiers_of_every_size(broker_with: Start) -> Non
         await client.refused(Reason.PROTOCOL_ERROR)
 
 
+async def test_no_local_is_about_the_client(broker_with: Start) -> None:
+    # [MQTT-3.8.3-3]: also for what is retained, and for what another session of it published.
+    local = wire.options(no_local=True)
+    async with broker_with() as broker:
+        client, other = await broker.client("c1"), await broker.client("c2")
+        await client.publish("t/own", b"x", retain=True)
+        await other.publish("t/other", b"x", retain=True)
+        await client.subscribe(("t/#", local))
+        await client.message("t/other", b"x", retain=True)
+        await client.quiet()
+        await client.disconnect()
+        again = await broker.client("c1")
+        await again.subscribe(("t/#", local))
+        await again.message("t/other", b"x", retain=True)
+        await again.quiet()
+        await again.subscribe("t/own")
+        await again.message("t/own", b"x", retain=True)
+
+
 # --- topics and filters --------------------------------------------------------------------------
 
 

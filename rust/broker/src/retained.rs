@@ -27,7 +27,18 @@ const REPLAYS_PER_TURN: usize = 64;
 #[derive(Debug)]
 pub struct RetainedStore {
     config: RetainerConfig,
-    topics: RwLock<TopicTree<Arc<Message>>>,
+    topics: RwLock<TopicTree<Retained>>,
+}
+
+/// What is kept for a topic.
+#[derive(Debug)]
+struct Retained {
+    message: Arc<Message>,
+    /// Client identifier of its publisher: it outlives the session that the message names.
+    publisher: Option<Arc<str>>,
+    /// Broker second it is kept until by `retainer.msg_expiry_interval`. It is not told to clients: that
+    /// would be a Message Expiry Interval nobody published [MQTT-3.3.2-6].
+    until: Option<u32>,
 }
 
 impl RetainedStore {
@@ -40,7 +51,7 @@ impl RetainedStore {
     }
 
     /// Keep a message for its topic; an empty payload removes what is there [MQTT-3.3.1-6].
-    pub(crate) fn store(&self, outgoing: &mut Outgoing<'_>, now: u32) {
+    pub(crate) fn store(&self, outgoing: &mut Outgoing<'_>, publisher: Option<Arc<str>>, now: u32) {
         if !self.config.enable {
             return;
         }
@@ -54,18 +65,24 @@ impl RetainedStore {
         if outgoing.payload.len() > self.config.max_payload_size {
             return;
         }
-        if outgoing.expires_at.is_none() && self.config.msg_expiry_interval_ms > 0 {
+        let until = if outgoing.expires_at.is_none() && self.config.msg_expiry_interval_ms > 0 {
             let seconds = self.config.msg_expiry_interval_ms.div_ceil(1000);
-            outgoing.expires_at =
-                Some(now.saturating_add(u32::try_from(seconds).unwrap_or(u32::MAX)));
-        }
+            Some(now.saturating_add(u32::try_from(seconds).unwrap_or(u32::MAX)))
+        } else {
+            None
+        };
         let message = outgoing.keep();
         let mut topics = self.topics.write().unwrap_or_else(PoisonError::into_inner);
         let limit = self.config.max_retained_messages;
         if limit > 0 && topics.len() >= limit && topics.get(outgoing.topic).is_none() {
             return;
         }
-        topics.insert(outgoing.topic, message);
+        let retained = Retained {
+            message,
+            publisher,
+            until,
+        };
+        topics.insert(outgoing.topic, retained);
     }
 
     /// Whether a subscription to `filter` can get anything: a cheap look before a replay is begun.
@@ -91,18 +108,29 @@ impl RetainedStore {
         self.len() == 0
     }
 
-    /// The next messages that `filter` matches, and where to go on. It ends early once `room`
-    /// messages are among them that `counts` against the client's window.
+    /// The next messages that `filter` matches at `now` but those published by `not_by`, and where to go
+    /// on. It ends early once `room` messages are among them that `counts` against the client's window.
     fn slice(
         &self,
         filter: &str,
         from: Option<&Cursor>,
+        now: u32,
+        not_by: Option<&str>,
         counts: impl Fn(&Message) -> bool,
         mut room: usize,
     ) -> (Vec<Arc<Message>>, Option<Cursor>) {
         let topics = self.topics.read().unwrap_or_else(PoisonError::into_inner);
         let mut found = Vec::new();
-        let next = topics.for_each_match(filter, from, SLICE, &mut |_, message| {
+        let next = topics.for_each_match(filter, from, SLICE, &mut |_, retained| {
+            let Retained {
+                message,
+                publisher,
+                until,
+            } = retained;
+            let is_own = not_by.is_some() && publisher.as_deref() == not_by;
+            if is_own || until.is_some_and(|until| until <= now) {
+                return ControlFlow::Continue(());
+            }
             found.push(Arc::clone(message));
             if counts(message) {
                 room = room.saturating_sub(1);
@@ -155,6 +183,9 @@ impl EventLoop {
                 continue;
             };
             let (room, zone) = (session.free_window(), session.zone);
+            // No Local is about the client, whatever session it published in [MQTT-3.8.3-3].
+            let no_local = replay.options.no_local;
+            let own = no_local.then(|| Arc::clone(&session.client.info.client_id));
             if room == 0 || !self.outbox_has_room(slot) {
                 if let Some(session) = self.session_mut(replay.session) {
                     session.stalled_replays.get_or_insert_default().push(replay);
@@ -165,10 +196,14 @@ impl EventLoop {
             let counts =
                 |message: &Message| mqtt.delivery_qos(message.qos, granted) != QoS::AtMostOnce;
             let cursor = replay.cursor.as_ref();
-            let (messages, next) = self
-                .shared
-                .retained
-                .slice(&replay.filter, cursor, counts, room);
+            let (messages, next) = self.shared.retained.slice(
+                &replay.filter,
+                cursor,
+                self.now,
+                own.as_deref(),
+                counts,
+                room,
+            );
             for message in messages {
                 self.deliver_retained(replay.session, slot, replay.options, &message);
             }

@@ -1,6 +1,6 @@
 //! PUBLISH from a client (section 3.3).
 
-use std::num::NonZeroU16;
+use std::{num::NonZeroU16, sync::Arc};
 
 use vallum_mqtt::{
     packet::{Ack, FixedHeader, PacketType, Publish, QoS, ReasonCode, Version},
@@ -67,6 +67,13 @@ impl EventLoop {
         let Some(reference) = self.session_ref(session_slot) else {
             return Flow::Closed;
         };
+        if publish.qos == QoS::ExactlyOnce
+            && let Some(id) = self.taken_before(session_slot, publish.packet_id)
+        {
+            // Its message was passed on, whatever the rules say of it by now [MQTT-4.3.3-10].
+            self.send_ack(slot, PacketType::PubRec, id, ReasonCode::Success);
+            return Flow::Continue;
+        }
         let rewritten = match self.rewrite_publish(reference, topic) {
             Ok(rewritten) => rewritten,
             Err(reason) => return self.refuse_packet(slot, reason),
@@ -216,7 +223,14 @@ impl EventLoop {
         Ok(None)
     }
 
-    /// Note the identifier of a `QoS` 2 message; `Some` if the packet is dealt with already.
+    /// The identifier of a `QoS` 2 message that was taken and whose PUBREL is still due.
+    fn taken_before(&self, session_slot: u32, packet_id: Option<NonZeroU16>) -> Option<NonZeroU16> {
+        let entry = self.sessions.get(session_slot as usize)?;
+        let waiting = entry.session.awaiting_rel.as_ref()?;
+        packet_id.filter(|id| waiting.contains_key(&id.get()))
+    }
+
+    /// Note the identifier of a `QoS` 2 message; `Some` if there is no room for it.
     fn begin_exactly_once(
         &mut self,
         slot: u32,
@@ -230,11 +244,6 @@ impl EventLoop {
         let id = packet_id.get();
         let entry = self.sessions.get_mut(session_slot as usize)?;
         let waiting = entry.session.awaiting_rel.get_or_insert_default();
-        if waiting.contains_key(&id) {
-            // A repetition of one that was passed on already [MQTT-4.3.3-10].
-            self.send_ack(slot, PacketType::PubRec, packet_id, ReasonCode::Success);
-            return Some(Flow::Continue);
-        }
         if waiting.len() >= limit {
             waiting.retain(|_, since| now < since.saturating_add(timeout));
         }
@@ -308,7 +317,11 @@ impl EventLoop {
     /// Retain and route.
     pub(crate) fn publish(&mut self, outgoing: &mut Outgoing<'_>) -> Routed {
         if outgoing.retain {
-            self.shared.retained.store(outgoing, self.now);
+            let publisher = outgoing.publisher.and_then(|publisher| {
+                let session = self.session_mut(publisher)?;
+                Some(Arc::clone(&session.client.info.client_id))
+            });
+            self.shared.retained.store(outgoing, publisher, self.now);
             if outgoing.payload.is_empty() && self.shared.config.retainer.stop_publish_clear_msg {
                 return Routed {
                     matched: 0,
