@@ -39,6 +39,8 @@ from vallum.config.models import (
     Retainer,
     Rewrite,
     Section,
+    SysEventMessages,
+    SysTopics,
     TcpListener,
     Zone,
 )
@@ -152,6 +154,14 @@ TABLES = (
         Rewrite,
         "Rules are put in force by a reload.",
     ),
+    Table(
+        "sys_topics",
+        "sys_topics",
+        SysTopics,
+        "Below `$SYS/brokers/NAME/` with the name of `node`. Only who subscribes to `$SYS/...` gets"
+        " these messages: no filter that begins with a wildcard matches them.",
+    ),
+    Table("sys_topics.sys_event_messages", "sys_topics.sys_event_messages", SysEventMessages),
     Table("log.console", "log.console", LogHandler),
     Table("log.throttling", "log.throttling", Throttling),
     Table("node", "node", Node),

@@ -18,6 +18,7 @@ from vallum.config import Config, broker_document, load
 from vallum.errors import BrokerError
 from vallum.pipeline import compile_pipeline
 from vallum.sessions import SessionTimers
+from vallum.sys_topics import SystemMessages
 
 log = structlog.stdlib.get_logger("vallum")
 
@@ -52,6 +53,7 @@ class Broker:
         self._core: _core.Broker | None = None
         self._timers: SessionTimers | None = None
         self._enhanced = EnhancedAuthenticators()
+        self._system: SystemMessages | None = None
         self._loop: asyncio.AbstractEventLoop | None = None
 
     @classmethod
@@ -87,6 +89,7 @@ class Broker:
         self._core, self._loop = core, loop
         self._timers = SessionTimers(core, loop)
         self._enhanced.start()
+        self._system = SystemMessages(core, loop, self.config.node.name, self.config.sys_topics)
         self.listeners = {id: Listener(id, host, port) for id, host, port in core.listeners()}
         loop.add_reader(core.event_fd(), self._on_events)
 
@@ -98,6 +101,8 @@ class Broker:
         self._loop.remove_reader(core.event_fd())
         if self._timers is not None:
             self._timers.close()
+        if self._system is not None:
+            self._system.close()
         await self._enhanced.stop()
         await asyncio.to_thread(core.stop)
         self.listeners = {}
@@ -133,6 +138,8 @@ class Broker:
         after = broker_document(config, loops=self._loops)
         self._core.replace_pipeline(pipeline)
         self.config = config
+        if self._system is not None:
+            self._system.set(config.sys_topics)
         return [root for root in after if self._started_with[root] != after[root]]
 
     @property
@@ -151,6 +158,12 @@ class Broker:
         if self._core is None:
             raise BrokerError("the broker does not run")
         return dict(self._core.statistics())
+
+    def system_subscriptions(self) -> int:
+        """Number of subscriptions to topics below `$SYS`."""
+        if self._core is None:
+            raise BrokerError("the broker does not run")
+        return self._core.system_subscriptions()
 
     def _on_events(self) -> None:
         if self._core is None or self._timers is None:

@@ -66,6 +66,7 @@ def test_broker_members(broker: dict[str, Any]) -> None:
     assert set(broker["shared_subscription"]) == members(BROKER, "SharedPolicy")
     assert set(broker["retainer"]) == members(BROKER, "RetainerConfig")
     assert set(broker["broker"]) == members(BROKER, "BrokerRootConfig")
+    assert set(broker["sys_topics"]) == members(BROKER, "SysTopicsConfig")
     [auto] = broker["auto_subscribe"]
     assert set(auto) == members(BROKER, "AutoSubscriptionConfig")
     [group] = broker["broker"]["shared_subscription_group"].values()

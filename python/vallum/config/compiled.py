@@ -23,6 +23,8 @@ mqtt:      idle_timeout_ms, max_packet_size, max_clientid_len, max_topic_levels,
 retainer:  enable, max_payload_size, max_retained_messages, msg_expiry_interval_ms (0: for ever),
            stop_publish_clear_msg
 root:      auto_subscribe[topic, qos, no_local, retain_as_published, retain_handling]
+           sys_topics{prefix, retained[], client_connected, client_disconnected,
+           client_subscribed, client_unsubscribed}
            broker{shared_subscription_group{NAME{strategy, initial_sticky_pick}}}
 
 policy:    version, profile, use_username_as_clientid, client_attrs_init[expression, set_as_attr],
@@ -236,6 +238,7 @@ def jwt_stage(
 def broker_document(config: Config, *, loops: int = 0) -> dict[str, Any]:
     """What the data plane needs to start; `loops` 0 means one event loop per core."""
     mqtt, retainer = config.mqtt, config.retainer
+    events = config.sys_topics.sys_event_messages
     zones = [*config.zones]
     return {
         "version": VERSION,
@@ -266,6 +269,17 @@ def broker_document(config: Config, *, loops: int = 0) -> dict[str, Any]:
             "max_retained_messages": retainer.backend.max_retained_messages,
             "msg_expiry_interval_ms": _ms(retainer.msg_expiry_interval),
             "stop_publish_clear_msg": retainer.stop_publish_clear_msg,
+        },
+        "sys_topics": {
+            "prefix": f"$SYS/brokers/{config.node.name}/",
+            "retained": [
+                "$SYS/brokers",
+                *(f"$SYS/brokers/{config.node.name}/{each}" for each in ("version", "sysdescr")),
+            ],
+            "client_connected": events.client_connected,
+            "client_disconnected": events.client_disconnected,
+            "client_subscribed": events.client_subscribed,
+            "client_unsubscribed": events.client_unsubscribed,
         },
         "auto_subscribe": [
             {

@@ -37,6 +37,7 @@ from vallum.config.models import (
     Rewrite,
     RewriteRoot,
     Section,
+    SysTopics,
     TcpListener,
     Zone,
 )
@@ -68,6 +69,7 @@ class Config:
     broker: BrokerRoot
     auto_subscribe: AutoSubscribe
     rewrite: tuple[Rewrite, ...]
+    sys_topics: SysTopics
     dashboard: Dashboard
     log: Log
     node: Node
@@ -192,6 +194,7 @@ class _Loader:
         node, broker = self._model(Node, "node"), self._model(BrokerRoot, "broker")
         auto_subscribe = self._model(AutoSubscribe, "auto_subscribe")
         rewrite = self._model(RewriteRoot, "rewrite", wrapped=True)
+        sys_topics = self._model(SysTopics, "sys_topics")
         models: dict[str, Section | None] = {
             "authentication_settings": settings,
             "authorization": authorization,
@@ -228,6 +231,7 @@ class _Loader:
             or broker is None
             or auto_subscribe is None
             or rewrite is None
+            or sys_topics is None
         ):
             return None
         return Config(
@@ -242,6 +246,7 @@ class _Loader:
             broker=broker,
             auto_subscribe=auto_subscribe,
             rewrite=rewrite.rewrite,
+            sys_topics=sys_topics,
             dashboard=dashboard,
             log=log,
             node=node,

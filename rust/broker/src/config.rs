@@ -32,6 +32,8 @@ pub struct BrokerConfig {
     pub broker: BrokerRootConfig,
     /// Subscriptions that every client gets.
     pub auto_subscribe: Vec<AutoSubscriptionConfig>,
+    /// What is said about clients under `$SYS`.
+    pub sys_topics: SysTopicsConfig,
 }
 
 impl BrokerConfig {
@@ -294,6 +296,28 @@ impl MaxQosRule {
                 .as_deref()
                 .is_some_and(|wider| filter_covers(wider, filter))
     }
+}
+
+/// The `sys_topics` root.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+#[allow(
+    clippy::struct_excessive_bools,
+    reason = "one member per documented option"
+)]
+pub struct SysTopicsConfig {
+    /// `$SYS/brokers/NODE/`.
+    pub prefix: String,
+    /// The broker's own retained topics, which count for no limit.
+    pub retained: Vec<String>,
+    /// Say who connects.
+    pub client_connected: bool,
+    /// Say who disconnects.
+    pub client_disconnected: bool,
+    /// Say who subscribes to what.
+    pub client_subscribed: bool,
+    /// Say who ends a subscription.
+    pub client_unsubscribed: bool,
 }
 
 /// One of `auto_subscribe.topics`.

@@ -27,14 +27,17 @@ const REPLAYS_PER_TURN: usize = 64;
 #[derive(Debug)]
 pub struct RetainedStore {
     config: RetainerConfig,
+    /// Topics of the broker itself, which take nobody's room.
+    own: Vec<String>,
     topics: RwLock<TopicTree<Arc<Message>>>,
 }
 
 impl RetainedStore {
-    /// An empty store with its limits.
-    pub fn new(config: RetainerConfig) -> Self {
+    /// An empty store with its limits; `own` are the topics of the broker itself.
+    pub fn new(config: RetainerConfig, own: Vec<String>) -> Self {
         Self {
             config,
+            own,
             topics: RwLock::default(),
         }
     }
@@ -63,7 +66,11 @@ impl RetainedStore {
         let mut topics = self.topics.write().unwrap_or_else(PoisonError::into_inner);
         let limit = self.config.max_retained_messages;
         if limit > 0 && topics.len() >= limit && topics.get(outgoing.topic).is_none() {
-            return;
+            let own = self.own.iter().filter(|own| topics.get(own).is_some());
+            let is_own = self.own.iter().any(|own| own == outgoing.topic);
+            if !is_own && topics.len() - own.count() >= limit {
+                return;
+            }
         }
         topics.insert(outgoing.topic, message);
     }

@@ -177,7 +177,10 @@ impl Shared {
                 .iter()
                 .map(AutoSubscription::compile)
                 .collect(),
-            retained: RetainedStore::new(config.retainer.clone()),
+            retained: RetainedStore::new(
+                config.retainer.clone(),
+                config.sys_topics.retained.clone(),
+            ),
             router: LocalRouter::new(config.shared_policies()),
             delayed: DelayedBudget::default(),
             zones: config.zones.iter().map(Zone::new).collect(),

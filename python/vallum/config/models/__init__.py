@@ -30,6 +30,7 @@ from vallum.config.models.node import Node
 from vallum.config.models.retainer import Retainer
 from vallum.config.models.secret import Secret
 from vallum.config.models.section import Context, Profile, Section
+from vallum.config.models.sys_topics import SysEventMessages, SysTopics
 from vallum.config.models.topics import AutoSubscribe, AutoSubscription, Rewrite, RewriteRoot
 from vallum.config.models.zones import Zone
 
@@ -62,6 +63,8 @@ __all__ = [
     "RewriteRoot",
     "Secret",
     "Section",
+    "SysEventMessages",
+    "SysTopics",
     "TcpListener",
     "WsListener",
     "Zone",

@@ -81,6 +81,9 @@ fn start(
         "broker": {"shared_subscription_group":
             {"stuck": {"strategy": "sticky", "initial_sticky_pick": "hash_topic"}}},
         "auto_subscribe": [],
+        "sys_topics": {"prefix": "$SYS/brokers/vallum@127.0.0.1/", "retained": [],
+                       "client_connected": false, "client_disconnected": false,
+                       "client_subscribed": false, "client_unsubscribed": false},
         "retainer": {"enable": true, "max_payload_size": 1_048_576, "max_retained_messages": 0,
                      "msg_expiry_interval_ms": 0, "stop_publish_clear_msg": false}
     });
