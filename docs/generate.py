@@ -30,6 +30,7 @@ from vallum.config.models import (
     Cinfo,
     CinfoCheck,
     ClientAttribute,
+    Delayed,
     FileSource,
     JwtHmac,
     JwtPublicKey,
@@ -146,6 +147,7 @@ TABLES = (
         SharedGroup,
         "Groups of shared subscriptions that do not go by `mqtt.shared_subscription_strategy`.",
     ),
+    Table("delayed", "delayed", Delayed),
     Table("auto_subscribe", "auto_subscribe", AutoSubscribe),
     Table("auto_subscribe.topics[]", "auto_subscribe.topics.*", AutoSubscription),
     Table(

@@ -367,6 +367,9 @@ class Broker:
     def publish_system(self, messages: Sequence[tuple[str, str, bool, int | None]]) -> None:
         """Publish messages of the broker: topic, text, whether it is kept, seconds it lives."""
 
+    def sweep_retained(self) -> int:
+        """Take out retained messages that have expired; how many. It may take a while."""
+
     def statistics(self) -> list[tuple[str, int]]:
         """Counters and gauges by name."""
 

@@ -18,6 +18,7 @@ from vallum.config import Config, broker_document, load
 from vallum.errors import BrokerError
 from vallum.pipeline import compile_pipeline
 from vallum.sessions import SessionTimers
+from vallum.sweep import RetainedSweep
 from vallum.sys_topics import SystemMessages
 
 log = structlog.stdlib.get_logger("vallum")
@@ -54,6 +55,7 @@ class Broker:
         self._timers: SessionTimers | None = None
         self._enhanced = EnhancedAuthenticators()
         self._system: SystemMessages | None = None
+        self._sweep: RetainedSweep | None = None
         self._loop: asyncio.AbstractEventLoop | None = None
 
     @classmethod
@@ -89,6 +91,7 @@ class Broker:
         self._core, self._loop = core, loop
         self._timers = SessionTimers(core, loop)
         self._enhanced.start()
+        self._sweep = RetainedSweep(core, self.config.retainer.msg_clear_interval)
         self._system = SystemMessages(core, loop, self.config.node.name, self.config.sys_topics)
         self.listeners = {id: Listener(id, host, port) for id, host, port in core.listeners()}
         loop.add_reader(core.event_fd(), self._on_events)
@@ -103,6 +106,8 @@ class Broker:
             self._timers.close()
         if self._system is not None:
             self._system.close()
+        if self._sweep is not None:
+            await self._sweep.stop()
         await self._enhanced.stop()
         await asyncio.to_thread(core.stop)
         self.listeners = {}
@@ -140,6 +145,8 @@ class Broker:
         self.config = config
         if self._system is not None:
             self._system.set(config.sys_topics)
+        if self._sweep is not None:
+            self._sweep.set(config.retainer.msg_clear_interval)
         return [root for root in after if self._started_with[root] != after[root]]
 
     @property

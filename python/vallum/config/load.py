@@ -27,6 +27,7 @@ from vallum.config.models import (
     BrokerRoot,
     Context,
     Dashboard,
+    Delayed,
     Listener,
     Listeners,
     Log,
@@ -70,6 +71,7 @@ class Config:
     auto_subscribe: AutoSubscribe
     rewrite: tuple[Rewrite, ...]
     sys_topics: SysTopics
+    delayed: Delayed
     dashboard: Dashboard
     log: Log
     node: Node
@@ -195,6 +197,7 @@ class _Loader:
         auto_subscribe = self._model(AutoSubscribe, "auto_subscribe")
         rewrite = self._model(RewriteRoot, "rewrite", wrapped=True)
         sys_topics = self._model(SysTopics, "sys_topics")
+        delayed = self._model(Delayed, "delayed")
         models: dict[str, Section | None] = {
             "authentication_settings": settings,
             "authorization": authorization,
@@ -232,6 +235,7 @@ class _Loader:
             or auto_subscribe is None
             or rewrite is None
             or sys_topics is None
+            or delayed is None
         ):
             return None
         return Config(
@@ -247,6 +251,7 @@ class _Loader:
             auto_subscribe=auto_subscribe,
             rewrite=rewrite.rewrite,
             sys_topics=sys_topics,
+            delayed=delayed,
             dashboard=dashboard,
             log=log,
             node=node,

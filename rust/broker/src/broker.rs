@@ -217,6 +217,12 @@ impl Broker {
             .post(0, Inbound::Command(Command::PublishSystem(messages)));
     }
 
+    /// Take out retained messages that have expired; gives how many. It may take a while, and blocks no
+    /// loop for long.
+    pub fn sweep_retained(&self) -> usize {
+        self.shared.retained.sweep(&self.shared.clock)
+    }
+
     /// The session of a client identifier.
     pub fn find_session(&self, client_id: &str) -> Option<SessionRef> {
         self.shared.registry.find(client_id)

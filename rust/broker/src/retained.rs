@@ -2,7 +2,7 @@
 
 use std::{
     ops::ControlFlow,
-    sync::{Arc, PoisonError, RwLock},
+    sync::{Arc, PoisonError, RwLock, RwLockWriteGuard},
 };
 
 use vallum_mqtt::{
@@ -11,15 +11,18 @@ use vallum_mqtt::{
 };
 
 use crate::{
+    clock::Clock,
     config::RetainerConfig,
     event_loop::{EventLoop, Outgoing},
     message::{Delivery, Message},
+    rate_budget::RateBudget,
     router::SubscriptionOptions,
     session::SessionRef,
 };
 
 /// Names looked at for one subscription in one turn, so that `#` over a million of them delays nobody.
-const SLICE: usize = 256;
+const SLICE: usize = SLICE_U32 as usize;
+const SLICE_U32: u32 = 256;
 /// Subscriptions served in one turn.
 const REPLAYS_PER_TURN: usize = 64;
 
@@ -29,6 +32,8 @@ pub struct RetainedStore {
     config: RetainerConfig,
     /// Topics of the broker itself, which take nobody's room.
     own: Vec<String>,
+    publish_rate: Option<RateBudget>,
+    delivery_rate: Option<RateBudget>,
     topics: RwLock<TopicTree<Arc<Message>>>,
 }
 
@@ -36,43 +41,83 @@ impl RetainedStore {
     /// An empty store with its limits; `own` are the topics of the broker itself.
     pub fn new(config: RetainerConfig, own: Vec<String>) -> Self {
         Self {
+            publish_rate: config.max_publish_rate.map(RateBudget::new),
+            delivery_rate: config.delivery_rate.map(RateBudget::new),
             config,
             own,
             topics: RwLock::default(),
         }
     }
 
-    /// Keep a message for its topic; an empty payload removes what is there [MQTT-3.3.1-6].
-    pub(crate) fn store(&self, outgoing: &mut Outgoing<'_>, now: u32) {
+    /// Keep a message for its topic; an empty payload removes what is there [MQTT-3.3.1-6]. `false` if
+    /// a limit forbids that.
+    pub(crate) fn store(&self, outgoing: &mut Outgoing<'_>, now: u32, clock: &Clock) -> bool {
         if !self.config.enable {
-            return;
+            return true;
         }
         if outgoing.payload.is_empty() {
-            self.topics
-                .write()
-                .unwrap_or_else(PoisonError::into_inner)
-                .remove(outgoing.topic);
-            return;
+            self.write().remove(outgoing.topic);
+            return true;
         }
-        if outgoing.payload.len() > self.config.max_payload_size {
-            return;
+        let is_own = self.own.iter().any(|own| own == outgoing.topic);
+        let in_time = |budget: &RateBudget| budget.take(1, clock.milliseconds()) == 1;
+        if outgoing.payload.len() > self.config.max_payload_size
+            || (!is_own && !self.publish_rate.as_ref().is_none_or(in_time))
+        {
+            return false;
         }
-        if outgoing.expires_at.is_none() && self.config.msg_expiry_interval_ms > 0 {
-            let seconds = self.config.msg_expiry_interval_ms.div_ceil(1000);
-            outgoing.expires_at =
-                Some(now.saturating_add(u32::try_from(seconds).unwrap_or(u32::MAX)));
-        }
-        let message = outgoing.keep();
-        let mut topics = self.topics.write().unwrap_or_else(PoisonError::into_inner);
+        let message = outgoing.keep_until(self.expiry_of(outgoing.expires_at, now));
+        let mut topics = self.write();
         let limit = self.config.max_retained_messages;
-        if limit > 0 && topics.len() >= limit && topics.get(outgoing.topic).is_none() {
+        if limit > 0 && !is_own && topics.len() >= limit && topics.get(outgoing.topic).is_none() {
             let own = self.own.iter().filter(|own| topics.get(own).is_some());
-            let is_own = self.own.iter().any(|own| own == outgoing.topic);
-            if !is_own && topics.len() - own.count() >= limit {
-                return;
+            if topics.len() - own.count() >= limit {
+                return false;
             }
         }
         topics.insert(outgoing.topic, message);
+        true
+    }
+
+    /// The broker second at which a message is no longer kept.
+    fn expiry_of(&self, own: Option<u32>, now: u32) -> Option<u32> {
+        let after = |ms: u64| {
+            let seconds = u32::try_from(ms.div_ceil(1000)).unwrap_or(u32::MAX);
+            now.saturating_add(seconds)
+        };
+        let default = Some(self.config.msg_expiry_interval_ms).filter(|ms| *ms > 0);
+        let expires_at = own.or(default.map(after));
+        match (
+            self.config.msg_expiry_interval_override_ms.map(after),
+            expires_at,
+        ) {
+            (Some(cap), Some(at)) => Some(cap.min(at)),
+            (Some(cap), None) if !self.config.allow_never_expire => Some(cap),
+            (_, expires_at) => expires_at,
+        }
+    }
+
+    /// Take out what has expired, a slice at a time so that loops never wait long; gives how many. For
+    /// any thread but that of a loop.
+    pub(crate) fn sweep(&self, clock: &Clock) -> usize {
+        let mut cursor = None;
+        let mut removed = 0;
+        loop {
+            let now = clock.second();
+            let mut topics = self.write();
+            let before = topics.len();
+            cursor = topics.retain_slice(cursor.as_ref(), SLICE, |message| {
+                message.remaining(now).is_some()
+            });
+            removed += before - topics.len();
+            if cursor.is_none() {
+                return removed;
+            }
+        }
+    }
+
+    fn write(&self) -> RwLockWriteGuard<'_, TopicTree<Arc<Message>>> {
+        self.topics.write().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Whether a subscription to `filter` can get anything: a cheap look before a replay is begun.
@@ -98,18 +143,19 @@ impl RetainedStore {
         self.len() == 0
     }
 
-    /// The next messages that `filter` matches, and where to go on. It ends early once `room`
-    /// messages of `QoS` 1 or 2 (after the cap `max_qos`) are among them.
+    /// The next messages among `budget` names that `filter` matches, and where to go on. It ends early
+    /// once `room` messages of `QoS` 1 or 2 (after the cap `max_qos`) are among them.
     fn slice(
         &self,
         filter: &str,
         from: Option<&Cursor>,
         max_qos: QoS,
+        budget: usize,
         mut room: usize,
     ) -> (Vec<Arc<Message>>, Option<Cursor>) {
         let topics = self.topics.read().unwrap_or_else(PoisonError::into_inner);
         let mut found = Vec::new();
-        let next = topics.for_each_match(filter, from, SLICE, &mut |_, message| {
+        let next = topics.for_each_match(filter, from, budget, &mut |_, message| {
             found.push(Arc::clone(message));
             if message.qos.min(max_qos) != QoS::AtMostOnce {
                 room = room.saturating_sub(1);
@@ -151,6 +197,7 @@ impl EventLoop {
     /// A client that does not keep up is waited for: its window or outbox must have room first, so
     /// replays never fill its queue. [`EventLoop::wake_replays`] brings it back.
     pub(crate) fn replay_retained(&mut self) {
+        self.replays_wait = None;
         for _ in 0..self.replays.len().min(REPLAYS_PER_TURN) {
             let Some(mut replay) = self.replays.pop_front() else {
                 return;
@@ -170,10 +217,22 @@ impl EventLoop {
             }
             let max_qos = replay.options.qos;
             let cursor = replay.cursor.as_ref();
-            let (messages, next) =
-                self.shared
-                    .retained
-                    .slice(&replay.filter, cursor, max_qos, room);
+            let store = &self.shared.retained;
+            let now_ms = self.shared.clock.milliseconds();
+            let budget = match &store.delivery_rate {
+                None => SLICE,
+                Some(rate) => rate.take(SLICE_U32, now_ms) as usize,
+            };
+            if budget == 0 {
+                let rate = store.delivery_rate.as_ref();
+                self.replays_wait = rate.map(|rate| rate.until_next(now_ms));
+                self.replays.push_front(replay);
+                return;
+            }
+            let (messages, next) = store.slice(&replay.filter, cursor, max_qos, budget, room);
+            if let Some(rate) = &store.delivery_rate {
+                rate.give(u32::try_from(budget - messages.len()).unwrap_or(0));
+            }
             for message in messages {
                 self.deliver_retained(replay.session, slot, replay.options, &message);
             }

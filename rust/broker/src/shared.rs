@@ -182,7 +182,7 @@ impl Shared {
                 config.sys_topics.retained.clone(),
             ),
             router: LocalRouter::new(config.shared_policies()),
-            delayed: DelayedBudget::default(),
+            delayed: DelayedBudget::new(config.delayed.max_delayed_messages),
             zones: config.zones.iter().map(Zone::new).collect(),
             config,
             clock: Clock::start(),

@@ -132,6 +132,10 @@ impl Broker {
         self.0.publish_system(system.collect());
     }
 
+    fn sweep_retained(&self, py: Python<'_>) -> usize {
+        py.detach(|| self.0.sweep_retained())
+    }
+
     fn statistics(&self) -> Vec<(&'static str, u64)> {
         self.0.statistics()
     }

@@ -31,7 +31,13 @@ from vallum.config.models.retainer import Retainer
 from vallum.config.models.secret import Secret
 from vallum.config.models.section import Context, Profile, Section
 from vallum.config.models.sys_topics import SysEventMessages, SysTopics
-from vallum.config.models.topics import AutoSubscribe, AutoSubscription, Rewrite, RewriteRoot
+from vallum.config.models.topics import (
+    AutoSubscribe,
+    AutoSubscription,
+    Delayed,
+    Rewrite,
+    RewriteRoot,
+)
 from vallum.config.models.zones import Zone
 
 __all__ = [
@@ -48,6 +54,7 @@ __all__ = [
     "ClientAttribute",
     "Context",
     "Dashboard",
+    "Delayed",
     "FileSource",
     "JwtHmac",
     "JwtJwks",

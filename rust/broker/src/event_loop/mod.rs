@@ -103,6 +103,8 @@ pub(crate) struct EventLoop {
     pub(crate) unarmed: Vec<SessionRef>,
     /// Retained messages still to be sent, a slice a turn.
     pub(crate) replays: VecDeque<Replay>,
+    /// Milliseconds until they go on, if `retainer.delivery_rate` is used up.
+    pub(crate) replays_wait: Option<u64>,
     /// What goes to each other loop at the end of the turn.
     outbound: Vec<Vec<Inbound>>,
     /// Scratch for the receivers of one message.
@@ -163,6 +165,7 @@ impl EventLoop {
             ready: VecDeque::new(),
             unarmed: Vec::new(),
             replays: VecDeque::new(),
+            replays_wait: None,
             outbound: (0..loops).map(|_| Vec::new()).collect(),
             targets: Vec::new(),
             delayed: DelayedMessages::default(),
@@ -272,14 +275,16 @@ impl EventLoop {
             Some(Duration::from_millis(1))
         } else if !self.ready.is_empty()
             || !self.dirty.is_empty()
-            || !self.replays.is_empty()
+            || (!self.replays.is_empty() && self.replays_wait.is_none())
             || self.delayed.is_due(self.now)
         {
             Some(Duration::ZERO)
         } else if self.connections.is_empty() && !self.accept_again && self.delayed.is_empty() {
             None
         } else {
-            Some(Duration::from_millis(self.shared.clock.until_next_second()))
+            let second = self.shared.clock.until_next_second();
+            let wait = self.replays_wait.map_or(second, |wait| wait.min(second));
+            Some(Duration::from_millis(wait))
         }
     }
 

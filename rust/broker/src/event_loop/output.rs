@@ -96,6 +96,22 @@ impl<'a> Outgoing<'a> {
         }))
     }
 
+    /// The message, to keep until another time than it says itself.
+    pub(crate) fn keep_until(&mut self, expires_at: Option<u32>) -> Arc<Message> {
+        if expires_at == self.expires_at {
+            return self.keep();
+        }
+        Arc::new(Message {
+            topic: self.topic.into(),
+            properties: self.properties.into(),
+            payload: self.payload.into(),
+            qos: self.qos,
+            retain: self.retain,
+            publisher: self.publisher,
+            expires_at,
+        })
+    }
+
     fn parts(&self, version: Version, qos: QoS, retain: bool, now: u32) -> PublishParts<'a> {
         PublishParts {
             version,

@@ -81,11 +81,14 @@ fn start(
         "broker": {"shared_subscription_group":
             {"stuck": {"strategy": "sticky", "initial_sticky_pick": "hash_topic"}}},
         "auto_subscribe": [],
+        "delayed": {"enable": true, "max_delayed_messages": 100_000},
         "sys_topics": {"prefix": "$SYS/brokers/vallum@127.0.0.1/", "retained": [],
                        "client_connected": false, "client_disconnected": false,
                        "client_subscribed": false, "client_unsubscribed": false},
         "retainer": {"enable": true, "max_payload_size": 1_048_576, "max_retained_messages": 0,
-                     "msg_expiry_interval_ms": 0, "stop_publish_clear_msg": false}
+                     "msg_expiry_interval_ms": 0, "stop_publish_clear_msg": false,
+                     "msg_expiry_interval_override_ms": null, "allow_never_expire": true,
+                     "delivery_rate": null, "max_publish_rate": null}
     });
     for (key, value) in listener {
         document["listeners"][0][*key] = value.clone();
