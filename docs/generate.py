@@ -1,4 +1,6 @@
-"""Write `docs/reference/config.md` from the configuration models: `python docs/generate.py`.
+"""Write the pages of the reference that are made from something else: `python docs/generate.py`.
+
+That is `docs/reference/config.md`, here, and `docs/reference/conformance.md`, in `conformance.py`.
 
 Keys, defaults and descriptions come from `vallum.config.models`; what has no effect yet, and what
 is refused, from `vallum.config.not_yet` and `vallum.config.roots`. A test holds the committed page
@@ -171,8 +173,11 @@ TABLES = (
 
 
 def main() -> None:
-    """Write the page."""
+    """Write the pages."""
+    import conformance  # beside this file, which only a program started from it finds
+
     PAGE.write_text(render(), encoding="utf-8")
+    conformance.PAGE.write_text(conformance.render(), encoding="utf-8")
 
 
 def render() -> str:

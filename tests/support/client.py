@@ -56,6 +56,11 @@ class Client:
         except ConnectionError:
             pass  # what the broker said before is still to be read
 
+    async def raw(self, count: int) -> bytes:
+        """Read this many bytes, whatever they are."""
+        async with asyncio.timeout(deadline.SECONDS):
+            return await self._reader.readexactly(count)
+
     async def receive(self) -> Packet:
         """Read the next packet.
 

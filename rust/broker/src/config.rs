@@ -191,6 +191,15 @@ pub struct MqttConfig {
 }
 
 impl MqttConfig {
+    /// `QoS` of a delivery: the lower of the two [MQTT-3.8.4-8], or the higher with `upgrade_qos`.
+    pub fn delivery_qos(&self, published: QoS, granted: QoS) -> QoS {
+        if self.upgrade_qos {
+            published.max(granted)
+        } else {
+            published.min(granted)
+        }
+    }
+
     /// Priority of a topic in the queue; 0 is the lowest.
     pub fn priority_of(&self, topic: &str) -> u16 {
         /// One above the highest that can be given.

@@ -110,6 +110,9 @@ impl EventLoop {
     /// Publish what is due, a slice a turn.
     pub(crate) fn publish_due(&mut self) {
         for _ in 0..SLICE {
+            if self.fanouts.is_full() {
+                return;
+            }
             let Some(message) = self.delayed.take_due(self.now) else {
                 return;
             };

@@ -144,12 +144,12 @@ impl RetainedStore {
     }
 
     /// The next messages among `budget` names that `filter` matches, and where to go on. It ends early
-    /// once `room` messages of `QoS` 1 or 2 (after the cap `max_qos`) are among them.
+    /// once `room` messages are among them that `counts` against the client's window.
     fn slice(
         &self,
         filter: &str,
         from: Option<&Cursor>,
-        max_qos: QoS,
+        counts: impl Fn(&Message) -> bool,
         budget: usize,
         mut room: usize,
     ) -> (Vec<Arc<Message>>, Option<Cursor>) {
@@ -157,7 +157,7 @@ impl RetainedStore {
         let mut found = Vec::new();
         let next = topics.for_each_match(filter, from, budget, &mut |_, message| {
             found.push(Arc::clone(message));
-            if message.qos.min(max_qos) != QoS::AtMostOnce {
+            if counts(message) {
                 room = room.saturating_sub(1);
             }
             if room == 0 {
@@ -208,14 +208,16 @@ impl EventLoop {
             let Some(slot) = session.connection else {
                 continue;
             };
-            let room = session.free_window();
+            let (room, zone) = (session.free_window(), session.zone);
             if room == 0 || !self.outbox_has_room(slot) {
                 if let Some(session) = self.session_mut(replay.session) {
                     session.stalled_replays.get_or_insert_default().push(replay);
                 }
                 continue;
             }
-            let max_qos = replay.options.qos;
+            let (mqtt, granted) = (self.mqtt_in(zone), replay.options.qos);
+            let counts =
+                |message: &Message| mqtt.delivery_qos(message.qos, granted) != QoS::AtMostOnce;
             let cursor = replay.cursor.as_ref();
             let store = &self.shared.retained;
             let now_ms = self.shared.clock.milliseconds();
@@ -229,7 +231,7 @@ impl EventLoop {
                 self.replays.push_front(replay);
                 return;
             }
-            let (messages, next) = store.slice(&replay.filter, cursor, max_qos, budget, room);
+            let (messages, next) = store.slice(&replay.filter, cursor, counts, budget, room);
             if let Some(rate) = &store.delivery_rate {
                 rate.give(u32::try_from(budget - messages.len()).unwrap_or(0));
             }
@@ -267,15 +269,15 @@ impl EventLoop {
         if message.remaining(self.now).is_none() {
             return;
         }
+        let Some(zone) = self.session_mut(to).map(|session| session.zone) else {
+            return;
+        };
         let delivery = Delivery {
             message: Arc::clone(message),
-            qos: message.qos.min(options.qos),
+            qos: self.mqtt_in(zone).delivery_qos(message.qos, options.qos),
             retain: true,
             subscription_id: options.id,
             group: None,
-        };
-        let Some(zone) = self.session_mut(to).map(|session| session.zone) else {
-            return;
         };
         let mqtt = self.mqtt_in(zone);
         let limit = mqtt.max_mqueue_len;

@@ -76,19 +76,35 @@ pub(crate) enum Inbound {
     HandOver(Box<(Connection, Accepted)>),
     /// A message for sessions of the receiving loop.
     Deliver(Arc<Message>, Vec<Target>),
+    /// The same for very many of them, on behalf of this loop, which is told when they have been served.
+    Fanout(Arc<Message>, Vec<Target>, u16),
+    /// The receiving loop's part of its first fan-out that was given away has been served.
+    FanoutServed,
     /// An order from the control plane.
     Command(Command),
 }
 
-/// Items in a letter box past which no loop reads from its clients until the owner has caught up: what
+impl Inbound {
+    /// What it counts for in a letter box: deliveries, and KiB.
+    pub(crate) fn weight(&self) -> usize {
+        match self {
+            Self::Deliver(message, targets) | Self::Fanout(message, targets, _) => {
+                targets.len() + message.size() / 1024
+            }
+            _ => 1,
+        }
+    }
+}
+
+/// Weight in a letter box past which no loop reads from its clients until the owner has caught up: what
 /// comes in faster than it can be passed on is left in the sockets.
-const MAX_INBOX_ITEMS: usize = 65_536;
+const MAX_INBOX_WEIGHT: usize = 262_144;
 
 /// A loop's letter box: appended to by anybody, emptied by its owner.
 #[derive(Default)]
 pub(crate) struct Inbox {
-    /// Items that wait, to be read without the lock.
-    length: AtomicUsize,
+    /// What its owner has not done yet, by weight, to be read without the lock.
+    weight: AtomicUsize,
     waiting: Mutex<VecDeque<Inbound>>,
     waker: Mutex<Option<Arc<Waker>>>,
 }
@@ -102,10 +118,14 @@ impl Inbox {
     /// Put in a batch; the owner is woken only if the box was empty.
     pub(crate) fn post(&self, batch: impl IntoIterator<Item = Inbound>) {
         let was_empty = {
+            let mut weight = 0;
             let mut waiting = self.waiting.lock().unwrap_or_else(PoisonError::into_inner);
             let was_empty = waiting.is_empty();
-            waiting.extend(batch);
-            self.length.store(waiting.len(), Ordering::Relaxed);
+            for item in batch {
+                weight += item.weight();
+                waiting.push_back(item);
+            }
+            self.weight.fetch_add(weight, Ordering::Relaxed);
             was_empty
         };
         if was_empty
@@ -116,16 +136,20 @@ impl Inbox {
         }
     }
 
-    /// Take everything.
+    /// Take everything; [`Inbox::done`] follows.
     pub(crate) fn take(&self) -> VecDeque<Inbound> {
         let mut waiting = self.waiting.lock().unwrap_or_else(PoisonError::into_inner);
-        self.length.store(0, Ordering::Relaxed);
         mem::take(&mut *waiting)
+    }
+
+    /// So much of what was taken is done.
+    pub(crate) fn done(&self, weight: usize) {
+        self.weight.fetch_sub(weight, Ordering::Relaxed);
     }
 
     /// Whether its owner does not keep up.
     fn is_full(&self) -> bool {
-        self.length.load(Ordering::Relaxed) > MAX_INBOX_ITEMS
+        self.weight.load(Ordering::Relaxed) > MAX_INBOX_WEIGHT
     }
 }
 

@@ -130,7 +130,7 @@ class Mqtt(Section):
     ignore_loop_deliver: Bool = False
     """Whether MQTT 3.1.1 clients get no messages of their own."""
     strict_mode: Bool = True
-    """Refuse packets that break the specification in ways that could be overlooked."""
+    """Refuse what could be overlooked: control characters, in 3.x lengths longer than needed."""
     response_information: Text = ""
     """Prefix given to clients that ask for Response Information."""
     server_keepalive: Annotated[

@@ -8,7 +8,7 @@ use std::{
 };
 
 use vallum_mqtt::{
-    packet::{ConnAck, Connect, DecodeError, FixedHeader, ReasonCode, Version},
+    packet::{ConnAck, Connect, DecodeError, FixedHeader, PacketType, ReasonCode, Version},
     topic::has_control_characters,
 };
 use vallum_policy::{
@@ -61,8 +61,11 @@ impl EventLoop {
     pub(crate) fn on_connect(&mut self, slot: u32, header: FixedHeader, body: &[u8]) -> Flow {
         let connect = match Connect::decode(&header, body) {
             Ok(connect) => connect,
-            Err(error) => return self.on_bad_connect(slot, &error),
+            Err(error) => return self.on_bad_connect(slot, &error, body),
         };
+        if header.padded && self.mqtt_of(slot).strict_mode {
+            return self.refuse_packet(slot, ReasonCode::MalformedPacket);
+        }
         let Some(connection) = self.connections.get_mut(slot as usize) else {
             return Flow::Closed;
         };
@@ -97,16 +100,28 @@ impl EventLoop {
         }
     }
 
-    /// Answer a CONNECT that could not be decoded, if its version is known [MQTT-3.1.2-1].
-    fn on_bad_connect(&mut self, slot: u32, error: &DecodeError) -> Flow {
+    /// Answer a CONNECT that could not be decoded: of a version that is not spoken here
+    /// [MQTT-3.1.2-1] [MQTT-3.1.2-2], or of MQTT 5.0 (section 4.13.1). The versions before want the
+    /// connection closed without a word [v3.1.1 MQTT-3.1.4-1].
+    fn on_bad_connect(&mut self, slot: u32, error: &DecodeError, body: &[u8]) -> Flow {
+        const V5_BEGINS: &[u8] = b"\x00\x04MQTT\x05";
         self.metrics().packets_malformed.add(1);
         let reason = error.reason();
-        if reason == ReasonCode::UnsupportedProtocolVersion {
+        let version = if reason == ReasonCode::UnsupportedProtocolVersion {
+            Some(Version::V311)
+        } else if body.starts_with(V5_BEGINS) && reason.is_allowed_in(PacketType::ConnAck) {
+            Some(Version::V5)
+        } else {
+            None
+        };
+        let mut cause = Close::PeerGone;
+        if let Some(version) = version {
             self.send(slot, |_, out| {
-                ConnAck::new(reason, false).encode(Version::V311, out)
+                ConnAck::new(reason, false).encode(version, out)
             });
+            cause = Close::Refused;
         }
-        self.close(slot, Close::PeerGone);
+        self.close(slot, cause);
         Flow::Closed
     }
 
@@ -298,7 +313,8 @@ fn check(
     if client_id.is_empty() {
         return Some((ReasonCode::ClientIdentifierNotValid, "client_id_required"));
     }
-    if client_id.len() > mqtt.max_clientid_len {
+    // Its own limit is no reason to refuse what the broker assigned [MQTT-3.1.3-6].
+    if connect.client_id.len() > mqtt.max_clientid_len {
         return Some((ReasonCode::ClientIdentifierNotValid, "client_id_too_long"));
     }
     if mqtt.strict_mode

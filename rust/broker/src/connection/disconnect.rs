@@ -18,7 +18,7 @@ use crate::{
 pub(crate) enum Close {
     /// The peer closed or reset it, or it never became a client.
     PeerGone,
-    /// The client said DISCONNECT; `with_will` if it asked for its will.
+    /// The client said DISCONNECT; `with_will` unless its reason was a normal disconnection.
     Client { with_will: bool },
     /// Its CONNECT was refused, and it was told so.
     Refused,
@@ -92,7 +92,8 @@ impl EventLoop {
             }
             entry.session.expiry_interval = interval.min(cap.unwrap_or(NEVER));
         }
-        let with_will = disconnect.reason == ReasonCode::DisconnectWithWill;
+        // Only a normal disconnection deletes the Will [MQTT-3.14.4-3] [MQTT-3.1.2-10].
+        let with_will = disconnect.reason != ReasonCode::Success;
         self.close(slot, Close::Client { with_will });
         Flow::Closed
     }
@@ -191,7 +192,7 @@ impl EventLoop {
             None => false,
         };
         if cause == (Close::Client { with_will: false }) {
-            session.will = None; // [MQTT-3.14.4-3]
+            session.will = None; // [MQTT-3.14.4-3] [v3.1.1 MQTT-3.14.4-3]
         } else if will_is_due && let Some(will) = session.will.take() {
             let client = Arc::clone(&session.client);
             let at = match (cause, client.expire_at) {

@@ -45,6 +45,10 @@ pub enum Phase {
 
 /// A connection.
 #[derive(Debug)]
+#[allow(
+    clippy::struct_excessive_bools,
+    reason = "each is one fact; sets of flags would hide them"
+)]
 pub struct Connection {
     /// The socket and what it is wrapped in.
     pub transport: Transport,
@@ -64,6 +68,10 @@ pub struct Connection {
     pub readable: bool,
     /// The loop asked to be told when the socket is writable.
     pub watches_write: bool,
+    /// It waits for what it published to be delivered, or for its next turn: it is not read.
+    pub held: bool,
+    /// Something came that was not looked at: it is to be read until nothing comes.
+    pub missed: bool,
     /// Seconds of silence after which it is dead; 0 is never.
     pub patience: u32,
     /// Broker second of the last packet.
@@ -73,7 +81,7 @@ pub struct Connection {
     /// The beginning of a packet that is not complete yet.
     pub tail: Vec<u8>,
     /// Bytes `tail` must hold before the next packet can be complete.
-    pub needed: usize,
+    pub needed: u32,
     /// Bytes on their way out.
     pub out: Outbox,
     /// Its CONNECT, while that waits for a verdict.
@@ -106,6 +114,8 @@ impl Connection {
             dirty: false,
             readable: false,
             watches_write: false,
+            held: false,
+            missed: false,
             patience: 0,
             last_packet: now,
             max_packet_out: u32::MAX,

@@ -16,7 +16,7 @@ use vallum_policy::{
 use super::disconnect::Close;
 use crate::{
     event::Refusal,
-    event_loop::{EventLoop, Flow, Outgoing},
+    event_loop::{EventLoop, Flow, Outgoing, Routed},
     session::{SessionRef, state::Will},
 };
 
@@ -115,8 +115,12 @@ impl EventLoop {
             }
             return Flow::Continue;
         }
-        let matched = self.publish(&mut outgoing);
+        let Routed { matched, pending } = self.publish(&mut outgoing);
         self.recycle(outgoing);
+        if pending {
+            self.wait_for_fanout(slot, publish.qos, publish.packet_id, matched);
+            return Flow::Park;
+        }
         self.acknowledge(slot, publish.qos, publish.packet_id, matched);
         Flow::Continue
     }
@@ -246,7 +250,13 @@ impl EventLoop {
     }
 
     /// PUBACK or PUBREC of a message that was passed on.
-    fn acknowledge(&mut self, slot: u32, qos: QoS, packet_id: Option<NonZeroU16>, matched: usize) {
+    pub(crate) fn acknowledge(
+        &mut self,
+        slot: u32,
+        qos: QoS,
+        packet_id: Option<NonZeroU16>,
+        matched: usize,
+    ) {
         let Some(id) = packet_id else { return };
         let reason = if matched == 0 {
             ReasonCode::NoMatchingSubscribers
@@ -299,15 +309,18 @@ impl EventLoop {
         Some(self.now.saturating_add(seconds))
     }
 
-    /// Retain and route; gives the number of matching subscriptions.
-    pub(crate) fn publish(&mut self, outgoing: &mut Outgoing<'_>) -> usize {
+    /// Retain and route.
+    pub(crate) fn publish(&mut self, outgoing: &mut Outgoing<'_>) -> Routed {
         if outgoing.retain {
             let shared = &self.shared;
             if !shared.retained.store(outgoing, self.now, &shared.clock) {
                 self.metrics().dropped_retained.add(1);
             }
             if outgoing.payload.is_empty() && self.shared.config.retainer.stop_publish_clear_msg {
-                return 0;
+                return Routed {
+                    matched: 0,
+                    pending: false,
+                };
             }
         }
         self.route(outgoing)

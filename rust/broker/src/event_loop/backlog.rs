@@ -1,10 +1,13 @@
 //! Deliveries that were kept: what a returned client has not acknowledged, what waits for room.
 
-use std::num::NonZeroU16;
+use std::{num::NonZeroU16, sync::Arc};
 
 use vallum_mqtt::packet::{PublishParts, QoS, Version};
 
-use super::{EventLoop, output::encode};
+use super::{
+    EventLoop,
+    output::{SHARED_PAYLOAD_BYTES, encode},
+};
 use crate::{connection::Phase, message::Delivery, session::inflight::Resend};
 
 impl EventLoop {
@@ -15,7 +18,7 @@ impl EventLoop {
             (id, self.connections.get(slot as usize).map(|c| c.phase))
             && let Some(entry) = self.sessions.get_mut(session as usize)
         {
-            entry.session.inflight_mut().cancel(id.get());
+            entry.session.inflight_mut().finish(id.get());
         }
     }
 
@@ -55,20 +58,26 @@ impl EventLoop {
         let max_packet = connection.max_packet_out as usize;
         let out = connection.out.buffer(&mut self.pool);
         let before = out.len();
+        let payload_bytes = delivery.message.payload.len();
+        let shared = payload_bytes >= SHARED_PAYLOAD_BYTES;
         let aliases = connection
             .v5
             .as_deref_mut()
             .and_then(|v5| v5.outgoing.as_mut());
         match aliases {
-            Some(aliases) => aliases.encode(&parts, max_packet, out),
-            None => {
-                encode(&parts, out);
+            Some(aliases) if !shared => aliases.encode(&parts, max_packet, out),
+            _ => {
+                encode(&parts, shared, out);
             }
         }
-        if out.len() - before > max_packet {
+        let size = out.len() - before + if shared { payload_bytes } else { 0 };
+        if size > max_packet || out.len() == before {
             out.truncate(before);
             self.drop_too_large(slot, id);
             return;
+        }
+        if shared {
+            connection.out.share(Arc::clone(&delivery.message));
         }
         self.metrics().messages_sent.add(1);
         self.mark_dirty(slot);

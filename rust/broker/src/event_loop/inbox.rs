@@ -1,23 +1,39 @@
 //! What other threads ask of this loop.
 
-use vallum_mqtt::packet::ReasonCode;
+use std::sync::Arc;
+
+use vallum_mqtt::packet::{PacketType, ReasonCode};
 
 use super::{EventLoop, input::Flow};
 use crate::{
     command::Command,
     connection::{Connection, disconnect::Close},
     event_loop::Outgoing,
+    message::Message,
+    router::Target,
     session::attach::Accepted,
     shared::Inbound,
 };
 
 impl EventLoop {
-    /// Do everything that was asked.
-    pub(super) fn empty_inbox(&mut self) {
+    /// Take what was asked.
+    pub(super) fn take_inbox(&mut self) {
         let Some(inbox) = self.shared.inboxes.get(usize::from(self.index)) else {
             return;
         };
-        for item in inbox.take() {
+        self.incoming.extend(inbox.take());
+    }
+
+    /// Do what was asked, as much as fits into a turn.
+    pub(super) fn serve_incoming(&mut self) {
+        self.fanouts.begin_part();
+        let mut done = 0;
+        while !self.fanouts.is_spent() {
+            let Some(item) = self.incoming.pop_front() else {
+                break;
+            };
+            let weight = item.weight();
+            done += weight;
             match item {
                 Inbound::Accepted(connection) => {
                     self.adopt(connection);
@@ -27,20 +43,40 @@ impl EventLoop {
                     self.take_over_connection(connection, accepted);
                 }
                 Inbound::Deliver(message, targets) => {
+                    self.fanouts.spend(targets.len());
                     let mut outgoing = Outgoing::of_message(&message);
                     for target in targets {
-                        match target.group {
-                            // It left while the message was on its way: another member gets it.
-                            Some(group) if !self.shared.router.is_member(group, target.session) => {
-                                self.deliver_to_group(group, &message);
-                            }
-                            _ => self.deliver(target, &mut outgoing),
-                        }
+                        self.deliver_later(target, &message, &mut outgoing);
                     }
                     self.recycle(outgoing);
                 }
+                Inbound::Fanout(message, targets, from) => {
+                    self.take_fanout(message, targets, from);
+                }
+                Inbound::FanoutServed => self.served_elsewhere(),
                 Inbound::Command(command) => self.obey(command),
             }
+        }
+        if done > 0
+            && let Some(inbox) = self.shared.inboxes.get(usize::from(self.index))
+        {
+            inbox.done(done);
+        }
+    }
+
+    /// Deliver a message whose receivers were looked up a while ago.
+    pub(super) fn deliver_later(
+        &mut self,
+        target: Target,
+        message: &Arc<Message>,
+        outgoing: &mut Outgoing<'_>,
+    ) {
+        match target.group {
+            // It left while the message was on its way: another member gets it.
+            Some(group) if !self.shared.router.is_member(group, target.session) => {
+                self.deliver_to_group(group, message);
+            }
+            _ => self.deliver(target, outgoing),
         }
     }
 
@@ -80,14 +116,22 @@ impl EventLoop {
         match flow {
             Flow::HandOver(loop_index, accepted) => self.hand_over(slot, loop_index, *accepted),
             Flow::Continue => {
-                self.guarded(slot, |this| {
-                    if this.handle_tail(slot) {
-                        this.read_later(slot);
-                    }
-                });
+                if let Some(connection) = self.connections.get_mut(slot as usize) {
+                    connection.missed = true;
+                }
+                self.resume_reading(slot);
             }
             Flow::Closed | Flow::Park => {}
         }
+    }
+
+    /// Handle what a connection sent while it was not listened to, and read again.
+    pub(super) fn resume_reading(&mut self, slot: u32) {
+        self.guarded(slot, |this| {
+            if this.handle_tail(slot) {
+                this.read_later(slot);
+            }
+        });
     }
 
     fn obey(&mut self, command: Command) {
@@ -130,7 +174,10 @@ impl EventLoop {
                 reason_code,
             } => {
                 if let Some(slot) = self.session_mut(session).and_then(|s| s.connection) {
+                    // [MQTT-3.14.2-1]: one of those a server may give.
                     let reason = ReasonCode::from_u8(reason_code)
+                        .filter(|reason| reason.is_allowed_in(PacketType::Disconnect))
+                        .filter(|reason| reason.server_may_send(PacketType::Disconnect))
                         .unwrap_or(ReasonCode::AdministrativeAction);
                     self.close(slot, Close::Server(reason));
                 }

@@ -50,6 +50,9 @@ impl EventLoop {
     /// Read on where the last read filled the buffer.
     pub(super) fn read_again(&mut self) {
         for _ in 0..self.ready.len().min(READ_SLICE) {
+            if self.fanouts.is_full() {
+                return;
+            }
             let Some((slot, generation)) = self.ready.pop_front() else {
                 return;
             };
@@ -79,16 +82,19 @@ impl EventLoop {
         };
         let phase = connection.phase;
         let plain = matches!(connection.transport, Transport::Tcp(_));
-        if phase == Phase::AwaitVerdict {
-            return; // resumed by the verdict
-        }
         if let Phase::Lingering(left) = phase {
             return self.discard(slot, left);
         }
-        if self.congested {
+        if phase == Phase::AwaitVerdict || connection.held {
+            connection.missed = true;
+            return; // resumed by the verdict, or by whatever it waits for
+        }
+        if self.congested || self.fanouts.is_full() {
+            connection.missed = true;
             self.read_later(slot);
             return;
         }
+        let again = mem::take(&mut connection.missed);
         let mut buffer = mem::take(&mut self.read_buffer);
         let result = connection.transport.read(&mut buffer);
         match result {
@@ -105,10 +111,10 @@ impl EventLoop {
                 } else {
                     self.unwrap(slot, data)
                 };
-                if alive && full {
+                if alive && (full || again) {
                     self.read_later(slot);
                 } else if alive && ending {
-                    self.close(slot, Close::PeerGone);
+                    self.end_of_input(slot);
                 }
             }
             Err(e) if e.kind() == io::ErrorKind::WouldBlock => {
@@ -120,6 +126,14 @@ impl EventLoop {
             Err(_) => self.close(slot, Close::PeerGone),
         }
         self.read_buffer = buffer;
+    }
+
+    /// The peer has closed its side and all it sent has been read; some of it may have to wait.
+    fn end_of_input(&mut self, slot: u32) {
+        match self.connections.get_mut(slot as usize) {
+            Some(connection) if connection.held => connection.missed = true,
+            _ => self.close(slot, Close::PeerGone),
+        }
     }
 
     /// Handle what came over the transport; `false` if the connection is gone.
@@ -165,7 +179,7 @@ impl EventLoop {
         let Some(connection) = self.connections.get_mut(slot as usize) else {
             return false;
         };
-        if connection.tail.len() < connection.needed || connection.tail.is_empty() {
+        if connection.tail.len() < connection.needed as usize || connection.tail.is_empty() {
             return true;
         }
         let held = mem::take(&mut connection.tail);
@@ -190,6 +204,10 @@ impl EventLoop {
                     return false;
                 }
             };
+            if header.padded && self.forbids_padding(slot) {
+                self.refuse_packet(slot, ReasonCode::MalformedPacket);
+                return false;
+            }
             let size = header_bytes + header.remaining_length as usize;
             if size > self.packet_limit(slot) {
                 self.refuse_packet(slot, ReasonCode::PacketTooLarge);
@@ -217,6 +235,11 @@ impl EventLoop {
             if rest.is_empty() {
                 return true;
             }
+            if self.fanouts.is_full() {
+                self.keep(slot, rest, 1);
+                self.yield_turn(slot);
+                return true;
+            }
         }
     }
 
@@ -231,6 +254,14 @@ impl EventLoop {
         new && data.first().is_some_and(|first| *first != CONNECT)
     }
 
+    /// Whether a length must have its shortest form: in MQTT 5.0 [MQTT-1.5.5-1], and in the versions
+    /// before if `mqtt.strict_mode` is on. Of a CONNECT only its decoder knows the version.
+    fn forbids_padding(&self, slot: u32) -> bool {
+        let phase = self.connections.get(slot as usize).map(|c| c.phase);
+        phase != Some(Phase::AwaitConnect)
+            && (self.version_of(slot).is_v5() || self.mqtt_of(slot).strict_mode)
+    }
+
     /// Keep the beginning of a packet; always `true`.
     fn keep(&mut self, slot: u32, rest: &[u8], needed: usize) -> bool {
         if !rest.is_empty()
@@ -240,7 +271,7 @@ impl EventLoop {
                 connection.tail = self.pool.take();
             }
             connection.tail.extend_from_slice(rest);
-            connection.needed = needed;
+            connection.needed = u32::try_from(needed).unwrap_or(u32::MAX);
         }
         true
     }

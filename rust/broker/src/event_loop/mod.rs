@@ -9,11 +9,13 @@
 //! - [`wheel`]: the timer wheel.        - [`proxied`]: PROXY headers, addresses refused.
 //! - [`zones`]: whose options hold.
 //! - [`linger`]: closing without losing the last words.
+//! - [`fanout`]: messages for very many receivers, and the budget of a turn.
 //!
 //! What each packet does stands in [`crate::connection`], one file a packet.
 
 mod accept;
 mod backlog;
+mod fanout;
 mod inbox;
 mod input;
 mod linger;
@@ -35,8 +37,8 @@ use mio::{Events, Poll, Token, net::TcpListener};
 use slab::Slab;
 use vallum_policy::pipeline::Pipeline;
 
-use self::wheel::Wheel;
-pub(crate) use self::{input::Flow, output::Outgoing};
+use self::{fanout::Fanouts, wheel::Wheel};
+pub(crate) use self::{fanout::Routed, input::Flow, output::Outgoing};
 use crate::{
     clock,
     connection::{BufferPool, Connection, disconnect::Close},
@@ -105,6 +107,10 @@ pub(crate) struct EventLoop {
     pub(crate) replays: VecDeque<Replay>,
     /// Milliseconds until they go on, if `retainer.delivery_rate` is used up.
     pub(crate) replays_wait: Option<u64>,
+    /// Messages for very many receivers.
+    pub(crate) fanouts: Fanouts,
+    /// What other threads asked of this loop, in order, as far as it is not done.
+    incoming: VecDeque<Inbound>,
     /// What goes to each other loop at the end of the turn.
     outbound: Vec<Vec<Inbound>>,
     /// Scratch for the receivers of one message.
@@ -166,6 +172,8 @@ impl EventLoop {
             unarmed: Vec::new(),
             replays: VecDeque::new(),
             replays_wait: None,
+            fanouts: Fanouts::default(),
+            incoming: VecDeque::new(),
             outbound: (0..loops).map(|_| Vec::new()).collect(),
             targets: Vec::new(),
             delayed: DelayedMessages::default(),
@@ -211,10 +219,11 @@ impl EventLoop {
                 self.pipeline_version = self.shared.pipeline_version();
                 self.pipeline = self.shared.pipeline();
             }
+            self.fanouts.begin_part();
             self.read_again();
             for event in &events {
                 match event.token() {
-                    WAKE => self.empty_inbox(),
+                    WAKE => self.take_inbox(),
                     Token(n) if n >= FIRST_LISTENER => self.accept(n - FIRST_LISTENER),
                     token => {
                         if let Some(slot) = self.slot_of(token) {
@@ -223,8 +232,11 @@ impl EventLoop {
                     }
                 }
             }
+            self.serve_incoming();
+            self.serve_yielded();
             self.publish_due();
             self.replay_retained();
+            self.serve_fanouts();
             self.post_outbound();
             self.flush_dirty();
             self.post_outbound(); // what connections that broke while they were written to left
@@ -276,6 +288,8 @@ impl EventLoop {
         } else if !self.ready.is_empty()
             || !self.dirty.is_empty()
             || (!self.replays.is_empty() && self.replays_wait.is_none())
+            || !self.incoming.is_empty()
+            || self.fanouts.has_work()
             || self.delayed.is_due(self.now)
         {
             Some(Duration::ZERO)

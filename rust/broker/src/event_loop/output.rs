@@ -4,7 +4,7 @@ use std::{io, mem, num::NonZeroU16, sync::Arc};
 
 use vallum_mqtt::packet::{EncodeError, PublishParts, QoS, ReasonCode, Version};
 
-use super::{EventLoop, FLUSH_SLICE};
+use super::{EventLoop, FLUSH_SLICE, Routed};
 use crate::{
     connection::{Flushed, Phase, disconnect::Close},
     message::{Delivery, Message},
@@ -16,6 +16,10 @@ use crate::{
 /// Output of one connection that is written before the turn ends, in bytes, so that a burst to one
 /// receiver does not pile up.
 const EARLY_FLUSH_BYTES: usize = 256 * 1024;
+
+/// Payloads from this size on, in bytes, are not copied for each receiver: their outboxes refer to one
+/// [`Message`]. Below it a copy costs less than the bookkeeping (`docs/design.md` section 5).
+pub(super) const SHARED_PAYLOAD_BYTES: usize = 3072;
 
 /// A message on its way to its receivers. It borrows from the packet it came in; an owned
 /// [`Message`] is made only when some receiver has to keep it.
@@ -112,6 +116,13 @@ impl<'a> Outgoing<'a> {
         })
     }
 
+    /// The message whose payload outboxes refer to instead of having a copy.
+    fn shared_payload(&self) -> Option<&Arc<Message>> {
+        self.message
+            .as_ref()
+            .filter(|message| message.payload.len() >= SHARED_PAYLOAD_BYTES)
+    }
+
     fn parts(&self, version: Version, qos: QoS, retain: bool, now: u32) -> PublishParts<'a> {
         PublishParts {
             version,
@@ -136,11 +147,16 @@ fn patch_packet_id(bytes: &mut [u8], at: usize, id: NonZeroU16) {
     }
 }
 
-/// Append a PUBLISH; gives where its packet identifier stands, counted from its first byte. One that
+/// Append a PUBLISH, without its payload if that is shared; gives where its packet identifier stands, counted from its first byte. One that
 /// does not fit the encoding (only its properties could grow that far) is left out whole.
-pub(super) fn encode(parts: &PublishParts<'_>, out: &mut Vec<u8>) -> usize {
+pub(super) fn encode(parts: &PublishParts<'_>, shared: bool, out: &mut Vec<u8>) -> usize {
     let before = out.len();
-    if let Ok(layout) = parts.encode(out) {
+    let encoded = if shared {
+        parts.encode_header(out)
+    } else {
+        parts.encode(out)
+    };
+    if let Ok(layout) = encoded {
         layout.packet_id_at.unwrap_or(0)
     } else {
         out.truncate(before);
@@ -150,8 +166,8 @@ pub(super) fn encode(parts: &PublishParts<'_>, out: &mut Vec<u8>) -> usize {
 
 impl EventLoop {
     /// Route a message: to sessions here at once, to other loops at the end of the turn. Gives the
-    /// number of subscriptions that matched.
-    pub(crate) fn route(&mut self, outgoing: &mut Outgoing<'_>) -> usize {
+    /// number of subscriptions that matched, and whether some are served later.
+    pub(crate) fn route(&mut self, outgoing: &mut Outgoing<'_>) -> Routed {
         use crate::router::Router as _;
 
         let mut targets = mem::take(&mut self.targets);
@@ -161,6 +177,16 @@ impl EventLoop {
             .router
             .route(outgoing.topic, &origin, &mut targets);
         let matched = targets.len();
+        if self.queue_fanout(&mut targets, outgoing) {
+            return Routed {
+                matched,
+                pending: true,
+            };
+        }
+        self.fanouts.spend(matched);
+        if matched > 1 && outgoing.payload.len() >= SHARED_PAYLOAD_BYTES {
+            outgoing.keep();
+        }
         let elsewhere = |target: &Target| target.session.loop_index != self.index;
         if self.outbound.len() > 1 && targets.iter().any(elsewhere) {
             self.route_elsewhere(&mut targets, outgoing);
@@ -175,11 +201,14 @@ impl EventLoop {
         if matched == 0 && !outgoing.topic.starts_with("$SYS/") {
             self.metrics().dropped_no_subscriber.add(1);
         }
-        matched
+        Routed {
+            matched,
+            pending: false,
+        }
     }
 
     /// What strategies of groups may ask about a publisher.
-    fn origin_of(&self, publisher: Option<SessionRef>) -> Origin {
+    pub(super) fn origin_of(&self, publisher: Option<SessionRef>) -> Origin {
         let router = &self.shared.router;
         let client_hash = match publisher {
             Some(session) if router.wants_client_hash() => self
@@ -224,8 +253,18 @@ impl EventLoop {
 
     /// Move the receivers that live on other loops out of `targets`.
     fn route_elsewhere(&mut self, targets: &mut Vec<Target>, outgoing: &mut Outgoing<'_>) {
+        for (loop_index, there) in self.split_elsewhere(targets) {
+            if let Some(batch) = self.outbound.get_mut(loop_index) {
+                batch.push(Inbound::Deliver(outgoing.keep(), there));
+            }
+        }
+    }
+
+    /// Take the receivers that live on other loops out of `targets`, by loop.
+    pub(super) fn split_elsewhere(&self, targets: &mut Vec<Target>) -> Vec<(usize, Vec<Target>)> {
         let mine = self.index;
-        for (loop_index, batch) in self.outbound.iter_mut().enumerate() {
+        let mut by_loop = Vec::new();
+        for loop_index in 0..self.outbound.len() {
             let there: Vec<_> = targets
                 .iter()
                 .filter(|target| {
@@ -235,10 +274,11 @@ impl EventLoop {
                 .copied()
                 .collect();
             if !there.is_empty() {
-                batch.push(Inbound::Deliver(outgoing.keep(), there));
+                by_loop.push((loop_index, there));
             }
         }
         targets.retain(|target| target.session.loop_index == mine);
+        by_loop
     }
 
     /// Give the encoding buffer back.
@@ -268,11 +308,7 @@ impl EventLoop {
             return;
         };
         let (zone, connection, may_send) = (session.zone, session.connection, session.may_send());
-        let qos = if self.mqtt_in(zone).upgrade_qos {
-            outgoing.qos.max(options.qos)
-        } else {
-            outgoing.qos.min(options.qos)
-        };
+        let qos = self.mqtt_in(zone).delivery_qos(outgoing.qos, options.qos);
         let Some(slot) = connection else {
             self.queue_delivery(target, qos, retain, outgoing);
             return;
@@ -357,6 +393,7 @@ impl EventLoop {
         }
         let version = connection.version;
         let max_packet = connection.max_packet_out as usize;
+        let shared = outgoing.shared_payload().cloned();
         let out = connection.out.buffer(&mut self.pool);
         let before = out.len();
         let own_ids = [options.id];
@@ -372,9 +409,10 @@ impl EventLoop {
                 ..outgoing.parts(version, qos, retain, now)
             };
             match aliases {
-                Some(aliases) => aliases.encode(&parts, max_packet, out),
-                None => {
-                    encode(&parts, out);
+                // Beside a payload that is worth sharing, a topic is not worth an alias.
+                Some(aliases) if shared.is_none() => aliases.encode(&parts, max_packet, out),
+                _ => {
+                    encode(&parts, shared.is_some(), out);
                 }
             }
         } else {
@@ -396,7 +434,7 @@ impl EventLoop {
                     packet_id: id,
                     ..outgoing.parts(version, qos, retain, now)
                 };
-                let id_at = encode(&parts, &mut bytes);
+                let id_at = encode(&parts, shared.is_some(), &mut bytes);
                 let span = (start, bytes.len(), id_at);
                 outgoing.encoded.bytes = bytes;
                 if let Some(place) = outgoing.encoded.spans.get_mut(kind(version, qos, retain)) {
@@ -409,10 +447,14 @@ impl EventLoop {
                 patch_packet_id(out, before + id_at, id);
             }
         }
-        if out.len() - before > max_packet {
+        let size = out.len() - before + shared.as_ref().map_or(0, |m| m.payload.len());
+        if size > max_packet || out.len() == before {
             out.truncate(before);
             self.drop_too_large(slot, id);
             return;
+        }
+        if let Some(message) = shared {
+            connection.out.share(message);
         }
         self.metrics().messages_sent.add(1);
         self.mark_dirty(slot);

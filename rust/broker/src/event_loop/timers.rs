@@ -70,8 +70,14 @@ impl EventLoop {
                 }
             }
             Phase::Online(session) => {
-                let dead_at = (connection.patience > 0)
-                    .then(|| connection.last_packet.saturating_add(connection.patience));
+                // While nobody listens to it, its silence says nothing.
+                let heard = if connection.held {
+                    now
+                } else {
+                    connection.last_packet
+                };
+                let dead_at =
+                    (connection.patience > 0).then(|| heard.saturating_add(connection.patience));
                 if dead_at.is_some_and(|dead_at| now >= dead_at) {
                     self.close(slot, Close::Server(ReasonCode::KeepAliveTimeout));
                     return;

@@ -107,7 +107,9 @@ impl EventLoop {
             let client = Arc::clone(&accepted.client);
             (client, Arrival::from(&accepted.wishes))
         });
-        self.go_online(slot, session, accepted, resumed.is_some());
+        if !self.go_online(slot, session, accepted, resumed.is_some()) {
+            return Flow::Closed;
+        }
         if resumed.is_some() {
             self.tell_groups(session, true);
             self.resume(session);
@@ -121,8 +123,14 @@ impl EventLoop {
         Flow::Continue
     }
 
-    /// Bind connection and session together and say so.
-    fn go_online(&mut self, slot: u32, reference: SessionRef, accepted: Accepted, present: bool) {
+    /// Bind connection and session together and say so; `false` if the connection is closed instead.
+    fn go_online(
+        &mut self,
+        slot: u32,
+        reference: SessionRef,
+        accepted: Accepted,
+        present: bool,
+    ) -> bool {
         let zone = self.zone_of(slot);
         let mqtt = self.mqtt_in(zone);
         let window = accepted.wishes.receive_maximum.min(mqtt.max_inflight);
@@ -136,7 +144,7 @@ impl EventLoop {
         let expire_at = accepted.client.expire_at;
         let client_id = Arc::clone(&accepted.client.info.client_id);
         let Some(session) = self.session_mut(reference) else {
-            return;
+            return false;
         };
         session.client = Arc::clone(&accepted.client);
         session.connection = Some(slot);
@@ -145,16 +153,21 @@ impl EventLoop {
         session.zone = zone;
         let now = self.now;
         let Some(connection) = self.connections.get_mut(slot as usize) else {
-            return;
+            return false;
         };
         connection.phase = Phase::Online(reference.slot);
         #[allow(
             clippy::cast_possible_truncation,
             clippy::cast_sign_loss,
-            reason = "65,535 x 65,535 at most"
+            reason = "65,535 x 65,535 at most, and 1"
         )]
         {
-            connection.patience = patience.ceil() as u32;
+            // Packets are noted to the second: one more keeps us from closing before the time is up.
+            connection.patience = if keep_alive == 0 {
+                0
+            } else {
+                patience.ceil() as u32 + 1
+            };
         }
         if aliases > 0 || accepted.wishes.no_problem_information || accepted.wishes.proof.is_some()
         {
@@ -173,7 +186,10 @@ impl EventLoop {
             self.watch(now.saturating_add(first), entry);
         }
         self.metrics().client_connected.add(1);
-        self.send_connack(slot, &accepted, &client_id, present);
+        if !self.send_connack(slot, &accepted, &client_id, present) {
+            self.close(slot, Close::PeerGone);
+            return false;
+        }
         if let Some(session) = self.session_mut(reference) {
             session.will = accepted.wishes.will;
         }
@@ -184,6 +200,7 @@ impl EventLoop {
                 self.unarmed.push(reference);
             }
         }
+        true
     }
 
     /// Have the control plane end the connection when its credentials expire.
@@ -205,12 +222,18 @@ impl EventLoop {
 
     /// CONNACK with what differs from the defaults (section 3.2.2.3).
     ///
-    /// Where that exceeds the client's Maximum Packet Size, what is merely good to know is left out
-    /// [MQTT-3.1.2-24]. The bare CONNACK is sent whatever the limit: one that leaves no room for it
-    /// would forbid every answer.
-    fn send_connack(&mut self, slot: u32, accepted: &Accepted, client_id: &str, present: bool) {
+    /// Where that exceeds the client's Maximum Packet Size, what is merely good to know is left out.
+    /// `false` if there is no room even for what the client must know: nothing may be sent then
+    /// [MQTT-3.1.2-24], and a connection without CONNACK cannot go on.
+    fn send_connack(
+        &mut self,
+        slot: u32,
+        accepted: &Accepted,
+        client_id: &str,
+        present: bool,
+    ) -> bool {
         let Some(connection) = self.connections.get(slot as usize) else {
-            return;
+            return false;
         };
         let (version, limit) = (connection.version, connection.max_packet_out as usize);
         let mut bytes = self.pool.take();
@@ -227,16 +250,13 @@ impl EventLoop {
             must_know(mqtt, &mut ack.properties, accepted, client_id);
             fits = ack.encode(version, &mut bytes).is_ok() && bytes.len() <= limit;
         }
-        if !fits {
-            bytes.clear();
-            let _ = ConnAck::new(ReasonCode::Success, present).encode(version, &mut bytes);
-        }
-        if let Some(connection) = self.connections.get_mut(slot as usize) {
+        if fits && let Some(connection) = self.connections.get_mut(slot as usize) {
             let out = connection.out.buffer(&mut self.pool);
             out.extend_from_slice(&bytes);
         }
         self.pool.give(bytes);
         self.mark_dirty(slot);
+        fits
     }
 
     /// Send again what was under way, then what waited [MQTT-4.4.0-1].

@@ -7,7 +7,7 @@
 pub mod proxy;
 pub mod websocket;
 
-use std::io::{self, Read as _, Write};
+use std::io::{self, IoSlice, Read as _, Write};
 
 use mio::net::TcpStream;
 
@@ -65,6 +65,26 @@ impl Write for Transport {
             Self::Tcp(stream) => stream.write(mqtt),
             Self::WebSocket(socket) => socket.write(mqtt),
         }
+    }
+
+    fn write_vectored(&mut self, parts: &[IoSlice<'_>]) -> io::Result<usize> {
+        if let Self::Tcp(stream) = self {
+            return stream.write_vectored(parts);
+        }
+        let mut taken = 0;
+        for part in parts {
+            match self.write(part) {
+                Ok(n) => {
+                    taken += n;
+                    if n < part.len() {
+                        break;
+                    }
+                }
+                Err(_) if taken > 0 => break, // the next call meets it again
+                Err(error) => return Err(error),
+            }
+        }
+        Ok(taken)
     }
 
     fn flush(&mut self) -> io::Result<()> {

@@ -251,22 +251,35 @@ impl Client {
 
     /// Subscribe and insist on success.
     pub(crate) fn subscribe(&mut self, filter: &str, qos: QoS) {
+        self.subscribe_all(&[filter.to_owned()], qos);
+    }
+
+    /// Subscribe to all of these with one packet and insist on success.
+    pub(crate) fn subscribe_all(&mut self, filters: &[String], qos: QoS) {
+        let codes = self.try_subscribe(filters, qos);
+        assert!(codes.iter().all(|code| !code.is_failure()), "{codes:?}");
+    }
+
+    /// Subscribe to all of these with one packet; gives the codes of the SUBACK, which must come next.
+    pub(crate) fn try_subscribe(&mut self, filters: &[String], qos: QoS) -> Vec<ReasonCode> {
         let mut raw = Vec::new();
-        let subscription = Subscription {
-            filter,
-            qos,
-            no_local: false,
-            retain_as_published: false,
-            retain_handling: vallum_mqtt::packet::RetainHandling::OnSubscribe,
-        };
-        subscription.write(self.version, &mut raw).unwrap();
+        for filter in filters {
+            let subscription = Subscription {
+                filter,
+                qos,
+                no_local: false,
+                retain_as_published: false,
+                retain_handling: vallum_mqtt::packet::RetainHandling::OnSubscribe,
+            };
+            subscription.write(self.version, &mut raw).unwrap();
+        }
         self.send(&Packet::Subscribe(Subscribe {
             packet_id: NonZeroU16::MIN,
             subscriptions: Subscriptions::parse(self.version, &raw).unwrap(),
             properties: SubscribeProperties::default(),
         }));
         match self.next() {
-            Got::SubAck(codes) => assert!(codes.iter().all(|code| !code.is_failure()), "{codes:?}"),
+            Got::SubAck(codes) => codes,
             other => panic!("expected SUBACK, got {other:?}"),
         }
     }
@@ -287,7 +300,14 @@ impl Client {
 
     /// Publish; `id` is 0 for `QoS` 0.
     pub(crate) fn publish(&mut self, topic: &str, payload: &[u8], qos: QoS, id: u16) {
-        self.send(&Packet::Publish(Publish {
+        let bytes = self.publish_bytes(topic, payload, qos, id);
+        self.send_bytes(&bytes);
+    }
+
+    /// The bytes of a PUBLISH; `id` is 0 for `QoS` 0.
+    pub(crate) fn publish_bytes(&self, topic: &str, payload: &[u8], qos: QoS, id: u16) -> Vec<u8> {
+        let mut bytes = Vec::new();
+        let publish = Publish {
             dup: false,
             qos,
             retain: false,
@@ -295,7 +315,10 @@ impl Client {
             packet_id: NonZeroU16::new(id),
             properties: PublishProperties::default(),
             payload,
-        }));
+        };
+        let packet = Packet::Publish(publish);
+        packet.encode(self.version, &mut bytes).unwrap();
+        bytes
     }
 
     pub(crate) fn ack(&mut self, packet: PacketType, id: u16) {

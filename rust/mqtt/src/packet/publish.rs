@@ -54,6 +54,7 @@ impl<'a> Publish<'a> {
         header: &FixedHeader,
         body: &'a [u8],
     ) -> Result<Self, DecodeError> {
+        header.check_length(version)?;
         let PublishFlags { dup, qos, retain } = PublishFlags::decode(header.flags)?;
         let mut reader = Reader::new(body);
         let topic = reader.string("topic name")?;
@@ -295,6 +296,7 @@ pub struct PublishLayout {
 impl PublishParts<'_> {
     /// Append the whole packet. `out` is as before on error.
     pub fn encode(&self, out: &mut Vec<u8>) -> Result<PublishLayout, EncodeError> {
+        out.reserve(32 + self.topic.len() + self.forwardable.len() + self.payload.len());
         let layout = self.encode_header(out)?;
         out.extend_from_slice(self.payload);
         Ok(layout)
@@ -318,7 +320,7 @@ impl PublishParts<'_> {
             + self.payload.len();
         let remaining = length(remaining)?;
         let start = out.len();
-        out.reserve(5 + remaining as usize);
+        out.reserve(5 + remaining as usize - self.payload.len());
         let flags = PublishFlags {
             dup: self.dup,
             qos: self.qos,
