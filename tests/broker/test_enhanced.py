@@ -252,3 +252,16 @@ async def test_without_a_method_there_is_no_exchange() -> None:
     await client.quiet()
     await client.aclose()
     await broker.stop()
+
+
+async def test_as_much_data_as_a_packet_can_carry(broker: RunningBroker) -> None:
+    most = b"x" * 65_534
+    client = await broker.open()
+    await client.send(wire.connect("c", properties=method(most)))
+    challenge = await client.expect(Type.AUTH, reason=0x18)
+    assert challenge.properties == method(most + b"?")
+    await client.send(wire.auth(0x18, method(b"open sesame")))
+    assert (await client.expect(Type.CONNACK)).reason == 0
+    # The answer to this would not fit: the authenticator has failed.
+    await client.send(wire.auth(0x19, method(most + b"x")))
+    await client.refused(Reason.NOT_AUTHORIZED)
