@@ -147,7 +147,7 @@ class Broker:
             self._system.set(config.sys_topics)
         if self._sweep is not None:
             self._sweep.set(config.retainer.msg_clear_interval)
-        return [root for root in after if self._started_with[root] != after[root]]
+        return _roots_that_differ(self._started_with, after)
 
     @property
     def enhanced(self) -> EnhancedAuthenticators:
@@ -190,6 +190,15 @@ class Broker:
                 case "loop_failed":
                     log.error("loop_failed", index=event["index"], error=event["error"])
                     self.failed.set()
+
+
+def _roots_that_differ(before: Mapping[str, Any], after: Mapping[str, Any]) -> list[str]:
+    """The roots of the configuration behind the members of the document that differ."""
+    found = [member for member in after if before[member] != after[member]]
+    # The first zone is the root `mqtt`, and so is how groups share; other zones follow it.
+    mqtt = before["zones"][0] != after["zones"][0]
+    named = {"zones": "mqtt" if mqtt else "zones", "shared_subscription": "mqtt"}
+    return [*dict.fromkeys(named.get(member, member) for member in found)]
 
 
 def log_refusal(event: Mapping[str, Any]) -> None:

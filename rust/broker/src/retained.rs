@@ -69,11 +69,13 @@ impl RetainedStore {
         let message = outgoing.keep_until(self.expiry_of(outgoing.expires_at, now));
         let mut topics = self.write();
         let limit = self.config.max_retained_messages;
-        if limit > 0 && !is_own && topics.len() >= limit && topics.get(outgoing.topic).is_none() {
-            let own = self.own.iter().filter(|own| topics.get(own).is_some());
-            if topics.len() - own.count() >= limit {
-                return false;
-            }
+        if limit > 0
+            && !is_own
+            && topics.len() >= limit
+            && topics.get(outgoing.topic).is_none()
+            && topics.len() - self.own_among(&topics) >= limit
+        {
+            return false;
         }
         topics.insert(outgoing.topic, message);
         true
@@ -130,12 +132,15 @@ impl RetainedStore {
         }
     }
 
-    /// Number of retained messages.
+    /// Number of retained messages, those of the broker itself not counted.
     pub fn len(&self) -> usize {
-        self.topics
-            .read()
-            .unwrap_or_else(PoisonError::into_inner)
-            .len()
+        let topics = self.topics.read().unwrap_or_else(PoisonError::into_inner);
+        topics.len() - self.own_among(&topics)
+    }
+
+    fn own_among(&self, topics: &TopicTree<Arc<Message>>) -> usize {
+        let own = self.own.iter().filter(|own| topics.get(own).is_some());
+        own.count()
     }
 
     /// Whether nothing is retained.
