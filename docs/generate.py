@@ -33,6 +33,7 @@ from vallum.config.models import (
     CinfoCheck,
     ClientAttribute,
     CrlCache,
+    Delayed,
     FileSource,
     JwtHmac,
     JwtPublicKey,
@@ -42,6 +43,8 @@ from vallum.config.models import (
     Rewrite,
     Section,
     ServerTls,
+    SysEventMessages,
+    SysTopics,
     TcpListener,
     Zone,
 )
@@ -162,6 +165,7 @@ TABLES = (
         SharedGroup,
         "Groups of shared subscriptions that do not go by `mqtt.shared_subscription_strategy`.",
     ),
+    Table("delayed", "delayed", Delayed),
     Table("auto_subscribe", "auto_subscribe", AutoSubscribe),
     Table("auto_subscribe.topics[]", "auto_subscribe.topics.*", AutoSubscription),
     Table(
@@ -170,6 +174,14 @@ TABLES = (
         Rewrite,
         "Rules are put in force by a reload.",
     ),
+    Table(
+        "sys_topics",
+        "sys_topics",
+        SysTopics,
+        "Below `$SYS/brokers/NAME/` with the name of `node`. Only who subscribes to `$SYS/...` gets"
+        " these messages: no filter that begins with a wildcard matches them.",
+    ),
+    Table("sys_topics.sys_event_messages", "sys_topics.sys_event_messages", SysEventMessages),
     Table("log.console", "log.console", LogHandler),
     Table("log.throttling", "log.throttling", Throttling),
     Table("node", "node", Node),

@@ -364,6 +364,15 @@ class Broker:
     def disconnect(self, clientid: str, reason_code: int) -> bool:
         """Disconnect a client with a reason code; False if there is no session of that id."""
 
+    def system_subscriptions(self) -> int:
+        """Number of subscriptions to topics below `$SYS`."""
+
+    def publish_system(self, messages: Sequence[tuple[str, str, bool, int | None]]) -> None:
+        """Publish messages of the broker: topic, text, whether it is kept, seconds it lives."""
+
+    def sweep_retained(self) -> int:
+        """Take out retained messages that have expired; how many. It may take a while."""
+
     def statistics(self) -> list[tuple[str, int]]:
         """Counters and gauges by name."""
 

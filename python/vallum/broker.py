@@ -18,6 +18,8 @@ from vallum.config import Config, broker_document, load
 from vallum.errors import BrokerError
 from vallum.pipeline import compile_pipeline
 from vallum.sessions import SessionTimers
+from vallum.sweep import RetainedSweep
+from vallum.sys_topics import SystemMessages
 from vallum.tls import TlsUpkeep
 from vallum.tls.upkeep import log_handshake_failure
 
@@ -55,6 +57,8 @@ class Broker:
         self._timers: SessionTimers | None = None
         self._enhanced = EnhancedAuthenticators()
         self._tls: TlsUpkeep | None = None
+        self._system: SystemMessages | None = None
+        self._sweep: RetainedSweep | None = None
         self._loop: asyncio.AbstractEventLoop | None = None
 
     @classmethod
@@ -90,6 +94,8 @@ class Broker:
         self._core, self._loop = core, loop
         self._timers = SessionTimers(core, loop)
         self._enhanced.start()
+        self._sweep = RetainedSweep(core, self.config.retainer.msg_clear_interval)
+        self._system = SystemMessages(core, loop, self.config.node.name, self.config.sys_topics)
         self._tls = TlsUpkeep(core, self.config)
         self._tls.start()
         self.listeners = {id: Listener(id, host, port) for id, host, port in core.listeners()}
@@ -103,6 +109,10 @@ class Broker:
         self._loop.remove_reader(core.event_fd())
         if self._timers is not None:
             self._timers.close()
+        if self._system is not None:
+            self._system.close()
+        if self._sweep is not None:
+            await self._sweep.stop()
         await self._enhanced.stop()
         if self._tls is not None:
             await self._tls.stop()
@@ -140,7 +150,11 @@ class Broker:
         after = broker_document(config, loops=self._loops)
         self._core.replace_pipeline(pipeline)
         self.config = config
-        return [root for root in after if self._started_with[root] != after[root]]
+        if self._system is not None:
+            self._system.set(config.sys_topics)
+        if self._sweep is not None:
+            self._sweep.set(config.retainer.msg_clear_interval)
+        return _roots_that_differ(self._started_with, after)
 
     @property
     def enhanced(self) -> EnhancedAuthenticators:
@@ -175,6 +189,12 @@ class Broker:
             raise BrokerError("the broker does not run")
         return dict(self._core.statistics())
 
+    def system_subscriptions(self) -> int:
+        """Number of subscriptions to topics below `$SYS`."""
+        if self._core is None:
+            raise BrokerError("the broker does not run")
+        return self._core.system_subscriptions()
+
     def _on_events(self) -> None:
         if self._core is None or self._timers is None:
             return
@@ -197,6 +217,15 @@ class Broker:
                 case "loop_failed":
                     log.error("loop_failed", index=event["index"], error=event["error"])
                     self.failed.set()
+
+
+def _roots_that_differ(before: Mapping[str, Any], after: Mapping[str, Any]) -> list[str]:
+    """The roots of the configuration behind the members of the document that differ."""
+    found = [member for member in after if before[member] != after[member]]
+    # The first zone is the root `mqtt`, and so is how groups share; other zones follow it.
+    mqtt = before["zones"][0] != after["zones"][0]
+    named = {"zones": "mqtt" if mqtt else "zones", "shared_subscription": "mqtt"}
+    return [*dict.fromkeys(named.get(member, member) for member in found)]
 
 
 def log_refusal(event: Mapping[str, Any]) -> None:

@@ -211,3 +211,57 @@ async def test_registering() -> None:
     await broker.stop()
     with pytest.raises(BrokerError, match="has an authenticator"):
         broker.enhanced.register(METHOD, password_later)
+
+
+@pytest.mark.parametrize(
+    "broken",
+    [
+        wire.packet(Type.AUTH, 1, b"\x18" + wire.properties(method())),  # reserved flags
+        wire.packet(Type.AUTH, 0, b"\x01" + wire.properties(method())),  # a code of other packets
+        wire.packet(Type.AUTH, 0, b"\x18\x05"),  # cut off
+        wire.auth(0x18, {"authentication_data": b"x"}),  # data of no method
+        wire.auth(0x18, method() | {"topic_alias": 1}),  # a property of other packets
+    ],
+)
+async def test_broken_packets(broker: RunningBroker, broken: bytes) -> None:
+    client = await broker.open()
+    await client.send(wire.connect("c", properties=method()))
+    await client.expect(Type.AUTH, reason=0x18)
+    await client.send(broken)
+    try:
+        refusal = await client.expect(Type.CONNACK)
+    except ConnectionError:
+        pass  # what is no packet at all is not answered
+    else:
+        assert refusal.reason in (Reason.MALFORMED_PACKET, Reason.PROTOCOL_ERROR)
+        await client.closed()
+    online = await broker.open()
+    await connect(online, b"open sesame")
+    await online.send(broken)
+    answer = await online.expect(Type.DISCONNECT)
+    assert answer.reason in (Reason.MALFORMED_PACKET, Reason.PROTOCOL_ERROR)
+    await online.closed()
+
+
+async def test_without_a_method_there_is_no_exchange() -> None:
+    broker = await start("listeners.tcp.default.enable_authn = false")
+    client = await Client.open(broker.listeners["tcp:default"].port)
+    connack = await client.connect("c")
+    assert connack.reason == 0
+    assert not {"authentication_method", "authentication_data"} & set(connack.properties)
+    await client.quiet()
+    await client.aclose()
+    await broker.stop()
+
+
+async def test_as_much_data_as_a_packet_can_carry(broker: RunningBroker) -> None:
+    most = b"x" * 65_534
+    client = await broker.open()
+    await client.send(wire.connect("c", properties=method(most)))
+    challenge = await client.expect(Type.AUTH, reason=0x18)
+    assert challenge.properties == method(most + b"?")
+    await client.send(wire.auth(0x18, method(b"open sesame")))
+    assert (await client.expect(Type.CONNACK)).reason == 0
+    # The answer to this would not fit: the authenticator has failed.
+    await client.send(wire.auth(0x19, method(most + b"x")))
+    await client.refused(Reason.NOT_AUTHORIZED)

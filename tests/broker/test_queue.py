@@ -11,6 +11,9 @@ from support.broker import RunningBroker, Start
 from support.client import Client
 from support.wire import Reason, Type
 
+from vallum import ConfigError
+from vallum.config import load
+
 PRIORITIES = 'mqtt { mqueue_priorities { "t/low" = 1, "t/high" = 200 }, max_mqueue_len = 4 }\n'
 
 
@@ -79,6 +82,20 @@ async def test_priorities_hold_behind_the_window(broker_with: Start) -> None:
             packet = await client.expect(Type.PUBLISH, payload=payload)
             await client.quiet()
             await client.acknowledge(packet)
+
+
+@pytest.mark.parametrize(
+    ("value", "problem"),
+    [
+        ('{ "t/+" = 1 }', r"mqtt.mqueue_priorities.t/\+: a topic name, not a filter"),
+        ("{ t = 0 }", "mqtt.mqueue_priorities.t"),
+        ("{ t = 256 }", "mqtt.mqueue_priorities.t"),
+        ("enabled", "mqtt.mqueue_priorities"),
+    ],
+)
+def test_faults(value: str, problem: str) -> None:
+    with pytest.raises(ConfigError, match=problem):
+        load(text=f"mqtt.mqueue_priorities = {value}", env={})
 
 
 # --- sent again while online ----------------------------------------------------------------------

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 from support import wire
-from support.broker import Start, acl
+from support.broker import SILENT, Start, acl
 from support.wire import Reason, Type
 
 
@@ -69,7 +69,7 @@ FILTERS = [
 
 @pytest.mark.parametrize(("filter", "expected"), FILTERS)
 async def test_matching(broker_with: Start, filter: str, expected: set[str]) -> None:
-    async with broker_with() as broker:
+    async with broker_with(SILENT) as broker:
         publisher = await broker.client("publisher")
         for topic in ("a", "a/b", "a/b/c", "/x", "b/b", "$SYS/x"):
             await publisher.publish(topic, topic.encode(), retain=True)

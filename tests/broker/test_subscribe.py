@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 from support import wire
-from support.broker import Start, acl
+from support.broker import SILENT, Start, acl
 from support.wire import Reason, Type
 
 MATCHES = [
@@ -39,7 +39,7 @@ MATCHES = [
 
 @pytest.mark.parametrize(("filter", "topic", "matches"), MATCHES)
 async def test_matching(broker_with: Start, filter: str, topic: str, matches: bool) -> None:
-    async with broker_with() as broker:
+    async with broker_with(SILENT) as broker:
         client, other = await broker.client("c1"), await broker.client("c2")
         assert await client.subscribe(filter) == [0]
         expected = 0 if matches else Reason.NO_MATCHING_SUBSCRIBERS

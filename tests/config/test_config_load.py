@@ -445,7 +445,7 @@ def test_unknown_claim_variable_is_kept_in_legacy() -> None:
     ("text", "part"),
     [
         ("cluster { name = x }\nrpc {}", "without effect in this version: cluster, rpc"),
-        ("node { name = x, data_dir = d }", "without effect in this version: node.name"),
+        ("node { cookie = x, data_dir = d }", "without effect in this version: node.cookie"),
         ("mqtt.keepalive_check_interval = 20s", "mqtt.keepalive_check_interval: no effect"),
         (
             "listeners.tcp { default.acceptors = 4, b { bind = 9, acceptors = 5 } }",

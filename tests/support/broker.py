@@ -24,6 +24,11 @@ OPEN = (
     """
 )
 """Everybody may do everything: for tests of the protocol."""
+SILENT = """
+sys_topics { sys_msg_interval = disabled, sys_heartbeat_interval = disabled
+             sys_event_messages { client_connected = false, client_disconnected = false } }
+"""
+"""The broker says nothing below `$SYS`."""
 
 
 def acl(rules: str, *, no_match: str = "allow", deny_action: str = "ignore") -> str:

@@ -23,8 +23,12 @@ mqtt:      idle_timeout_ms, max_packet_size, max_clientid_len, max_topic_levels,
            max_subscriptions, upgrade_qos, ignore_loop_deliver, strict_mode,
            peer_cert_as_username, peer_cert_as_clientid
 retainer:  enable, max_payload_size, max_retained_messages, msg_expiry_interval_ms (0: for ever),
-           stop_publish_clear_msg
+           msg_expiry_interval_override_ms, allow_never_expire, stop_publish_clear_msg,
+           delivery_rate{amount, interval_ms}, max_publish_rate (like that)
 root:      auto_subscribe[topic, qos, no_local, retain_as_published, retain_handling]
+           delayed{enable, max_delayed_messages}
+           sys_topics{prefix, retained[], client_connected, client_disconnected,
+           client_subscribed, client_unsubscribed}
            broker{shared_subscription_group{NAME{strategy, initial_sticky_pick}}}
 
 policy:    version, profile, use_username_as_clientid, client_attrs_init[expression, set_as_attr],
@@ -68,6 +72,7 @@ from vallum.config.models import (
     authenticator_id,
     bind_of,
 )
+from vallum.config.models.types import Rate
 from vallum.config.translate import faults_of
 from vallum.errors import ConfigError, Fault
 
@@ -76,6 +81,8 @@ VERSION = 1
 MAX_OUTBOX_BYTES = 1024 * 1024
 """Bytes that may wait for one slow connection (the reference's `high_watermark`); deliveries beyond
 that are queued or dropped."""
+MAX_DELAYED_MESSAGES = 100_000
+"""Delayed messages held at a time if the configuration names no bound."""
 _LOOPBACK = ("127.0.0.0/8", "::1")
 _EVERYBODY = ("0.0.0.0/0", "::/0")
 _U32_MAX = 2**32 - 1
@@ -245,6 +252,7 @@ def broker_document(config: Config, *, loops: int = 0) -> dict[str, Any]:
         ConfigError: a secret's file has become unreadable since the configuration was loaded.
     """
     mqtt, retainer = config.mqtt, config.retainer
+    events = config.sys_topics.sys_event_messages
     zones = [*config.zones]
     return {
         "version": VERSION,
@@ -275,7 +283,26 @@ def broker_document(config: Config, *, loops: int = 0) -> dict[str, Any]:
             "max_payload_size": retainer.max_payload_size,
             "max_retained_messages": retainer.backend.max_retained_messages,
             "msg_expiry_interval_ms": _ms(retainer.msg_expiry_interval),
+            "msg_expiry_interval_override_ms": _optional_ms(retainer.msg_expiry_interval_override),
+            "allow_never_expire": retainer.allow_never_expire,
             "stop_publish_clear_msg": retainer.stop_publish_clear_msg,
+            "delivery_rate": _rate(retainer.delivery_rate),
+            "max_publish_rate": _rate(retainer.max_publish_rate),
+        },
+        "delayed": {
+            "enable": config.delayed.enable,
+            "max_delayed_messages": config.delayed.max_delayed_messages or MAX_DELAYED_MESSAGES,
+        },
+        "sys_topics": {
+            "prefix": f"$SYS/brokers/{config.node.name}/",
+            "retained": [
+                "$SYS/brokers",
+                *(f"$SYS/brokers/{config.node.name}/{each}" for each in ("version", "sysdescr")),
+            ],
+            "client_connected": events.client_connected,
+            "client_disconnected": events.client_disconnected,
+            "client_subscribed": events.client_subscribed,
+            "client_unsubscribed": events.client_unsubscribed,
         },
         "auto_subscribe": [
             {
@@ -392,6 +419,16 @@ def _unless_disabled(value: str) -> str | None:
 
 def _ms(value: timedelta) -> int:
     return value // timedelta(milliseconds=1)
+
+
+def _optional_ms(value: timedelta | None) -> int | None:
+    return None if value is None else _ms(value)
+
+
+def _rate(rate: Rate | None) -> dict[str, int] | None:
+    if rate is None:
+        return None
+    return {"amount": min(rate.amount, _U32_MAX), "interval_ms": _ms(rate.per)}
 
 
 def _seconds(value: timedelta | None) -> int | None:

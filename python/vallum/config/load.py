@@ -28,6 +28,7 @@ from vallum.config.models import (
     Context,
     CrlCache,
     Dashboard,
+    Delayed,
     Listener,
     Listeners,
     Log,
@@ -38,6 +39,7 @@ from vallum.config.models import (
     Rewrite,
     RewriteRoot,
     Section,
+    SysTopics,
     TcpListener,
     Zone,
 )
@@ -70,6 +72,8 @@ class Config:
     auto_subscribe: AutoSubscribe
     rewrite: tuple[Rewrite, ...]
     crl_cache: CrlCache
+    sys_topics: SysTopics
+    delayed: Delayed
     dashboard: Dashboard
     log: Log
     node: Node
@@ -191,6 +195,8 @@ class _Loader:
         auto_subscribe = self._model(AutoSubscribe, "auto_subscribe")
         rewrite = self._model(RewriteRoot, "rewrite", wrapped=True)
         crl_cache = self._model(CrlCache, "crl_cache")
+        sys_topics = self._model(SysTopics, "sys_topics")
+        delayed = self._model(Delayed, "delayed")
         models: dict[str, Section | None] = {
             "authentication_settings": settings,
             "authorization": authorization,
@@ -231,6 +237,8 @@ class _Loader:
             or auto_subscribe is None
             or rewrite is None
             or crl_cache is None
+            or sys_topics is None
+            or delayed is None
         ):
             return None
         return Config(
@@ -246,6 +254,8 @@ class _Loader:
             auto_subscribe=auto_subscribe,
             rewrite=rewrite.rewrite,
             crl_cache=crl_cache,
+            sys_topics=sys_topics,
+            delayed=delayed,
             dashboard=dashboard,
             log=log,
             node=node,

@@ -17,6 +17,7 @@ OURS = (
     "broker",
     "crl_cache",
     "dashboard",
+    "delayed",
     "listeners",
     "log",
     "mqtt",
@@ -24,6 +25,7 @@ OURS = (
     "retainer",
     "rewrite",
     "security_profile",
+    "sys_topics",
     "zones",
 )
 """Roots this version acts on."""
@@ -39,7 +41,6 @@ WITHOUT_EFFECT = frozenset(
         "cluster",
         "conn_congestion",
         "connectors",
-        "delayed",
         "durable_sessions",
         "durable_storage",
         "event_message",
@@ -70,7 +71,6 @@ WITHOUT_EFFECT = frozenset(
         "stats",
         "statsd",
         "streams",
-        "sys_topics",
         "sysmon",
         "telemetry",
         "topic_metrics",
@@ -97,8 +97,8 @@ def check(tree: ObjectNode, report: Report) -> None:
             close = get_close_matches(name, [*OURS, *sorted(WITHOUT_EFFECT)], 1)
             hint = f"; did you mean '{close[0]}'?" if close else ""
             report.fault(f"unknown root{hint}", tree.key_origins.get(name), name)
-    for name, used in (("broker", "shared_subscription_group"), ("node", "data_dir")):
-        idle += [f"{name}.{key}" for key in _keys_of(tree, name) if key != used]
+    for name, used in (("broker", ("shared_subscription_group",)), ("node", ("data_dir", "name"))):
+        idle += [f"{name}.{key}" for key in _keys_of(tree, name) if key not in used]
     if idle:
         first = tree.key_origins.get(idle[0].split(".")[0])
         report.warn(f"without effect in this version: {', '.join(idle)}", first)

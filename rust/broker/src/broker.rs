@@ -10,7 +10,7 @@ use std::{
 use vallum_policy::pipeline::Pipeline;
 
 use crate::{
-    command::{Command, Reply},
+    command::{Command, Reply, SystemMessage},
     config::BrokerConfig,
     event::Event,
     event_loop::EventLoop,
@@ -225,6 +225,23 @@ impl Broker {
             reply: Box::new(reply.into()),
         };
         self.shared.post(loop_index, Inbound::Command(command));
+    }
+
+    /// Number of subscriptions to topics under `$SYS`.
+    pub fn system_subscriptions(&self) -> usize {
+        self.shared.router.system_subscriptions()
+    }
+
+    /// Publish what there is to say about the broker.
+    pub fn publish_system(&self, messages: Vec<SystemMessage>) {
+        self.shared
+            .post(0, Inbound::Command(Command::PublishSystem(messages)));
+    }
+
+    /// Take out retained messages that have expired; gives how many. It may take a while, and blocks no
+    /// loop for long.
+    pub fn sweep_retained(&self) -> usize {
+        self.shared.retained.sweep(&self.shared.clock)
     }
 
     /// The session of a client identifier.

@@ -21,6 +21,11 @@ impl Clock {
         self.0.elapsed().as_secs() as u32 + 1
     }
 
+    /// Milliseconds since the broker started.
+    pub fn milliseconds(&self) -> u64 {
+        u64::try_from(self.0.elapsed().as_millis()).unwrap_or(u64::MAX)
+    }
+
     /// Milliseconds until the next broker second begins.
     pub fn until_next_second(&self) -> u64 {
         1000 - u64::from(self.0.elapsed().subsec_millis())

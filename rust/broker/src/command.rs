@@ -39,6 +39,19 @@ impl std::fmt::Debug for Reply {
     }
 }
 
+/// A message of the broker about itself.
+#[derive(Clone, Debug)]
+pub struct SystemMessage {
+    /// Topic name.
+    pub topic: String,
+    /// Text.
+    pub payload: String,
+    /// Whether it is kept for those who subscribe later.
+    pub retain: bool,
+    /// Seconds it lives; `None` is for ever.
+    pub expiry_interval: Option<u32>,
+}
+
 /// One order. Each names what it is about by reference, so one that comes too late does nothing.
 #[derive(Debug)]
 pub enum Command {
@@ -79,6 +92,8 @@ pub enum Command {
         /// The answer.
         reply: Box<Reply>,
     },
+    /// Publish what there is to say about the broker under `$SYS`.
+    PublishSystem(Vec<SystemMessage>),
     /// Stop: tell every client, close everything, end the loop.
     Stop,
 }

@@ -32,6 +32,10 @@ pub struct BrokerConfig {
     pub broker: BrokerRootConfig,
     /// Subscriptions that every client gets.
     pub auto_subscribe: Vec<AutoSubscriptionConfig>,
+    /// The `delayed` root.
+    pub delayed: DelayedConfig,
+    /// What is said about clients under `$SYS`.
+    pub sys_topics: SysTopicsConfig,
 }
 
 impl BrokerConfig {
@@ -451,6 +455,28 @@ impl MaxQosRule {
     }
 }
 
+/// The `sys_topics` root.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+#[allow(
+    clippy::struct_excessive_bools,
+    reason = "one member per documented option"
+)]
+pub struct SysTopicsConfig {
+    /// `$SYS/brokers/NODE/`.
+    pub prefix: String,
+    /// The broker's own retained topics, which count for no limit.
+    pub retained: Vec<String>,
+    /// Say who connects.
+    pub client_connected: bool,
+    /// Say who disconnects.
+    pub client_disconnected: bool,
+    /// Say who subscribes to what.
+    pub client_subscribed: bool,
+    /// Say who ends a subscription.
+    pub client_unsubscribed: bool,
+}
+
 /// One of `auto_subscribe.topics`.
 #[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -479,6 +505,34 @@ pub struct RetainerConfig {
     pub max_retained_messages: usize,
     /// Life of a retained message in milliseconds; 0 is for ever.
     pub msg_expiry_interval_ms: u64,
+    /// Most milliseconds a retained message lives, whatever it says itself; `None` is no cap.
+    pub msg_expiry_interval_override_ms: Option<u64>,
+    /// Whether that cap leaves out messages that would live for ever.
+    pub allow_never_expire: bool,
     /// Whether the empty message that clears a retained one is kept from subscribers.
     pub stop_publish_clear_msg: bool,
+    /// Most retained messages sent to new subscriptions; `None` is no limit.
+    pub delivery_rate: Option<RateConfig>,
+    /// Most messages retained; those above it are delivered and not kept. `None` is no limit.
+    pub max_publish_rate: Option<RateConfig>,
+}
+
+/// So many in such a time.
+#[derive(Clone, Copy, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct RateConfig {
+    /// How many.
+    pub amount: u32,
+    /// In how many milliseconds.
+    pub interval_ms: u64,
+}
+
+/// The `delayed` root.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct DelayedConfig {
+    /// Whether `$delayed/SECONDS/` in front of a topic means anything.
+    pub enable: bool,
+    /// Most messages held at a time.
+    pub max_delayed_messages: usize,
 }

@@ -1,7 +1,8 @@
 //! Publishes to `$delayed/SECONDS/TOPIC`, held until they are due.
 //!
 //! Each loop holds those of its own clients, in memory, and looks once a second. All loops together
-//! hold no more than [`MAX_MESSAGES`] and [`MAX_BYTES`]; what comes on top is refused with 0x97.
+//! hold no more than `delayed.max_delayed_messages` and [`MAX_BYTES`]; what comes on top is refused with
+//! 0x97.
 
 use std::{
     collections::BTreeMap,
@@ -16,21 +17,29 @@ use crate::{
     message::Message,
 };
 
-/// Messages that may be held at a time.
-const MAX_MESSAGES: usize = 100_000;
 /// Bytes of topics, properties and payloads that may be held at a time.
 const MAX_BYTES: usize = 256 * 1024 * 1024;
 /// Messages published in one turn.
 const SLICE: usize = 256;
 
 /// What all loops hold.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(crate) struct DelayedBudget {
+    max_messages: usize,
     messages: AtomicUsize,
     bytes: AtomicUsize,
 }
 
 impl DelayedBudget {
+    /// Nothing held yet, of at most `max_messages`.
+    pub(crate) fn new(max_messages: usize) -> Self {
+        Self {
+            max_messages,
+            messages: AtomicUsize::new(0),
+            bytes: AtomicUsize::new(0),
+        }
+    }
+
     /// Number of messages held.
     pub(crate) fn count(&self) -> usize {
         self.messages.load(Relaxed)
@@ -40,7 +49,7 @@ impl DelayedBudget {
     fn take(&self, bytes: usize) -> bool {
         let messages = self.messages.fetch_add(1, Relaxed);
         let held = self.bytes.fetch_add(bytes, Relaxed);
-        if messages >= MAX_MESSAGES || held.saturating_add(bytes) > MAX_BYTES {
+        if messages >= self.max_messages || held.saturating_add(bytes) > MAX_BYTES {
             self.give(bytes);
             return false;
         }

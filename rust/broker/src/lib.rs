@@ -5,6 +5,8 @@
 //! - `event_loop`: one thread's turn.           - [`connection`]: one file a packet.
 //! - [`session`]: what outlives a connection.   - [`router`], [`retained`]: who gets a message.
 //! - `delayed`: `$delayed/` publishes until they are due.
+//! - `rate_budget`: so many in such a time.
+//! - `presence`: `$SYS` messages.
 //! - [`listener`]: where connections come from. - [`transport`]: from sockets to MQTT bytes and back.
 //! - [`metrics`]: what is counted.
 
@@ -21,6 +23,8 @@ mod event_loop;
 pub mod listener;
 pub mod message;
 pub mod metrics;
+mod presence;
+mod rate_budget;
 mod refusal_throttle;
 pub mod retained;
 pub mod router;

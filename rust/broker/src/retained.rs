@@ -2,7 +2,7 @@
 
 use std::{
     ops::ControlFlow,
-    sync::{Arc, PoisonError, RwLock},
+    sync::{Arc, PoisonError, RwLock, RwLockWriteGuard},
 };
 
 use vallum_mqtt::{
@@ -11,15 +11,18 @@ use vallum_mqtt::{
 };
 
 use crate::{
+    clock::Clock,
     config::RetainerConfig,
     event_loop::{EventLoop, Outgoing},
     message::{Delivery, Message},
+    rate_budget::RateBudget,
     router::SubscriptionOptions,
     session::SessionRef,
 };
 
 /// Names looked at for one subscription in one turn, so that `#` over a million of them delays nobody.
-const SLICE: usize = 256;
+const SLICE: usize = SLICE_U32 as usize;
+const SLICE_U32: u32 = 256;
 /// Subscriptions served in one turn.
 const REPLAYS_PER_TURN: usize = 64;
 
@@ -27,6 +30,10 @@ const REPLAYS_PER_TURN: usize = 64;
 #[derive(Debug)]
 pub struct RetainedStore {
     config: RetainerConfig,
+    /// Topics of the broker itself, which take nobody's room.
+    own: Vec<String>,
+    publish_rate: Option<RateBudget>,
+    delivery_rate: Option<RateBudget>,
     topics: RwLock<TopicTree<Retained>>,
 }
 
@@ -36,53 +43,107 @@ struct Retained {
     message: Arc<Message>,
     /// Client identifier of its publisher: it outlives the session that the message names.
     publisher: Option<Arc<str>>,
-    /// Broker second it is kept until by `retainer.msg_expiry_interval`. It is not told to clients: that
-    /// would be a Message Expiry Interval nobody published [MQTT-3.3.2-6].
+    /// Broker second it is kept until. What `retainer` adds to the message's own life is not told to
+    /// clients: that would be a Message Expiry Interval nobody published [MQTT-3.3.2-6].
     until: Option<u32>,
 }
 
+impl Retained {
+    fn is_alive(&self, now: u32) -> bool {
+        self.until.is_none_or(|until| now < until)
+    }
+}
+
 impl RetainedStore {
-    /// An empty store with its limits.
-    pub fn new(config: RetainerConfig) -> Self {
+    /// An empty store with its limits; `own` are the topics of the broker itself.
+    pub fn new(config: RetainerConfig, own: Vec<String>) -> Self {
         Self {
+            publish_rate: config.max_publish_rate.map(RateBudget::new),
+            delivery_rate: config.delivery_rate.map(RateBudget::new),
             config,
+            own,
             topics: RwLock::default(),
         }
     }
 
-    /// Keep a message for its topic; an empty payload removes what is there [MQTT-3.3.1-6].
-    pub(crate) fn store(&self, outgoing: &mut Outgoing<'_>, publisher: Option<Arc<str>>, now: u32) {
+    /// Keep a message for its topic; an empty payload removes what is there [MQTT-3.3.1-6]. `now` is the
+    /// broker's second and its millisecond. `false` if a limit forbids that.
+    pub(crate) fn store(
+        &self,
+        outgoing: &mut Outgoing<'_>,
+        publisher: Option<Arc<str>>,
+        (now, now_ms): (u32, u64),
+    ) -> bool {
         if !self.config.enable {
-            return;
+            return true;
         }
         if outgoing.payload.is_empty() {
-            self.topics
-                .write()
-                .unwrap_or_else(PoisonError::into_inner)
-                .remove(outgoing.topic);
-            return;
+            self.write().remove(outgoing.topic);
+            return true;
         }
-        if outgoing.payload.len() > self.config.max_payload_size {
-            return;
-        }
-        let until = if outgoing.expires_at.is_none() && self.config.msg_expiry_interval_ms > 0 {
-            let seconds = self.config.msg_expiry_interval_ms.div_ceil(1000);
-            Some(now.saturating_add(u32::try_from(seconds).unwrap_or(u32::MAX)))
-        } else {
-            None
-        };
-        let message = outgoing.keep();
-        let mut topics = self.topics.write().unwrap_or_else(PoisonError::into_inner);
-        let limit = self.config.max_retained_messages;
-        if limit > 0 && topics.len() >= limit && topics.get(outgoing.topic).is_none() {
-            return;
+        let is_own = self.own.iter().any(|own| own == outgoing.topic);
+        let in_time = |budget: &RateBudget| budget.take(1, now_ms) == 1;
+        if outgoing.payload.len() > self.config.max_payload_size
+            || (!is_own && !self.publish_rate.as_ref().is_none_or(in_time))
+        {
+            return false;
         }
         let retained = Retained {
-            message,
+            message: outgoing.keep(),
             publisher,
-            until,
+            until: self.expiry_of(outgoing.expires_at, now),
         };
+        let mut topics = self.write();
+        let limit = self.config.max_retained_messages;
+        if limit > 0
+            && !is_own
+            && topics.len() >= limit
+            && topics.get(outgoing.topic).is_none()
+            && topics.len() - self.own_among(&topics) >= limit
+        {
+            return false;
+        }
         topics.insert(outgoing.topic, retained);
+        true
+    }
+
+    /// The broker second at which a message is no longer kept.
+    fn expiry_of(&self, own: Option<u32>, now: u32) -> Option<u32> {
+        let after = |ms: u64| {
+            let seconds = u32::try_from(ms.div_ceil(1000)).unwrap_or(u32::MAX);
+            now.saturating_add(seconds)
+        };
+        let default = Some(self.config.msg_expiry_interval_ms).filter(|ms| *ms > 0);
+        let expires_at = own.or(default.map(after));
+        match (
+            self.config.msg_expiry_interval_override_ms.map(after),
+            expires_at,
+        ) {
+            (Some(cap), Some(at)) => Some(cap.min(at)),
+            (Some(cap), None) if !self.config.allow_never_expire => Some(cap),
+            (_, expires_at) => expires_at,
+        }
+    }
+
+    /// Take out what has expired, a slice at a time so that loops never wait long; gives how many. For
+    /// any thread but that of a loop.
+    pub(crate) fn sweep(&self, clock: &Clock) -> usize {
+        let mut cursor = None;
+        let mut removed = 0;
+        loop {
+            let now = clock.second();
+            let mut topics = self.write();
+            let before = topics.len();
+            cursor = topics.retain_slice(cursor.as_ref(), SLICE, |retained| retained.is_alive(now));
+            removed += before - topics.len();
+            if cursor.is_none() {
+                return removed;
+            }
+        }
+    }
+
+    fn write(&self) -> RwLockWriteGuard<'_, TopicTree<Retained>> {
+        self.topics.write().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Whether a subscription to `filter` can get anything: a cheap look before a replay is begun.
@@ -95,12 +156,15 @@ impl RetainedStore {
         }
     }
 
-    /// Number of retained messages.
+    /// Number of retained messages, those of the broker itself not counted.
     pub fn len(&self) -> usize {
-        self.topics
-            .read()
-            .unwrap_or_else(PoisonError::into_inner)
-            .len()
+        let topics = self.topics.read().unwrap_or_else(PoisonError::into_inner);
+        topics.len() - self.own_among(&topics)
+    }
+
+    fn own_among(&self, topics: &TopicTree<Retained>) -> usize {
+        let own = self.own.iter().filter(|own| topics.get(own).is_some());
+        own.count()
     }
 
     /// Whether nothing is retained.
@@ -108,41 +172,48 @@ impl RetainedStore {
         self.len() == 0
     }
 
-    /// The next messages that `filter` matches at `now` but those published by `not_by`, and where to go
-    /// on. It ends early once `room` messages are among them that `counts` against the client's window.
+    /// The next messages among `want.budget` names that `want.filter` matches, and where to go on. It
+    /// ends early once `want.room` messages are among them that `counts` against the client's window.
     fn slice(
         &self,
-        filter: &str,
-        from: Option<&Cursor>,
-        now: u32,
-        not_by: Option<&str>,
+        want: &Want<'_>,
         counts: impl Fn(&Message) -> bool,
-        mut room: usize,
     ) -> (Vec<Arc<Message>>, Option<Cursor>) {
         let topics = self.topics.read().unwrap_or_else(PoisonError::into_inner);
-        let mut found = Vec::new();
-        let next = topics.for_each_match(filter, from, SLICE, &mut |_, retained| {
-            let Retained {
-                message,
-                publisher,
-                until,
-            } = retained;
-            let is_own = not_by.is_some() && publisher.as_deref() == not_by;
-            if is_own || until.is_some_and(|until| until <= now) {
-                return ControlFlow::Continue(());
-            }
-            found.push(Arc::clone(message));
-            if counts(message) {
-                room = room.saturating_sub(1);
-            }
-            if room == 0 {
-                ControlFlow::Break(())
-            } else {
-                ControlFlow::Continue(())
-            }
-        });
+        let (mut found, mut room) = (Vec::new(), want.room);
+        let next =
+            topics.for_each_match(want.filter, want.from, want.budget, &mut |_, retained| {
+                let message = &retained.message;
+                let is_own = want.not_by.is_some() && retained.publisher.as_deref() == want.not_by;
+                if is_own || !retained.is_alive(want.now) {
+                    return ControlFlow::Continue(());
+                }
+                found.push(Arc::clone(message));
+                if counts(message) {
+                    room = room.saturating_sub(1);
+                }
+                if room == 0 {
+                    ControlFlow::Break(())
+                } else {
+                    ControlFlow::Continue(())
+                }
+            });
         (found, next)
     }
+}
+
+/// A slice of the store.
+struct Want<'a> {
+    filter: &'a str,
+    from: Option<&'a Cursor>,
+    /// Broker second.
+    now: u32,
+    /// Client identifier of the publisher whose messages are left out.
+    not_by: Option<&'a str>,
+    /// Names looked at.
+    budget: usize,
+    /// Messages that fit into the client's window.
+    room: usize,
 }
 
 /// Retained messages that a new subscription is still to get.
@@ -172,6 +243,7 @@ impl EventLoop {
     /// A client that does not keep up is waited for: its window or outbox must have room first, so
     /// replays never fill its queue. [`EventLoop::wake_replays`] brings it back.
     pub(crate) fn replay_retained(&mut self) {
+        self.replays_wait = None;
         for _ in 0..self.replays.len().min(REPLAYS_PER_TURN) {
             let Some(mut replay) = self.replays.pop_front() else {
                 return;
@@ -195,15 +267,32 @@ impl EventLoop {
             let (mqtt, granted) = (self.mqtt_in(zone), replay.options.qos);
             let counts =
                 |message: &Message| mqtt.delivery_qos(message.qos, granted) != QoS::AtMostOnce;
-            let cursor = replay.cursor.as_ref();
-            let (messages, next) = self.shared.retained.slice(
-                &replay.filter,
-                cursor,
-                self.now,
-                own.as_deref(),
+            let store = &self.shared.retained;
+            let now_ms = self.shared.clock.milliseconds();
+            let budget = match &store.delivery_rate {
+                None => SLICE,
+                Some(rate) => rate.take(SLICE_U32, now_ms) as usize,
+            };
+            if budget == 0 {
+                let rate = store.delivery_rate.as_ref();
+                self.replays_wait = rate.map(|rate| rate.until_next(now_ms));
+                self.replays.push_front(replay);
+                return;
+            }
+            let (messages, next) = store.slice(
+                &Want {
+                    filter: &replay.filter,
+                    from: replay.cursor.as_ref(),
+                    now: self.now,
+                    not_by: own.as_deref(),
+                    budget,
+                    room,
+                },
                 counts,
-                room,
             );
+            if let Some(rate) = &store.delivery_rate {
+                rate.give(u32::try_from(budget - messages.len()).unwrap_or(0));
+            }
             for message in messages {
                 self.deliver_retained(replay.session, slot, replay.options, &message);
             }

@@ -204,9 +204,12 @@ impl Shared {
                 .iter()
                 .map(AutoSubscription::compile)
                 .collect(),
-            retained: RetainedStore::new(config.retainer.clone()),
+            retained: RetainedStore::new(
+                config.retainer.clone(),
+                config.sys_topics.retained.clone(),
+            ),
             router: LocalRouter::new(config.shared_policies()),
-            delayed: DelayedBudget::default(),
+            delayed: DelayedBudget::new(config.delayed.max_delayed_messages),
             zones: config.zones.iter().map(Zone::new).collect(),
             config,
             clock: Clock::start(),

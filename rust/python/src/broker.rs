@@ -5,7 +5,11 @@ use pyo3::{
     types::{PyBytes, PyDict, PyList},
 };
 use vallum_broker::{
-    self as broker, command::Command, config::BrokerConfig, event::Event, session::SessionRef,
+    self as broker,
+    command::{Command, SystemMessage},
+    config::BrokerConfig,
+    event::Event,
+    session::SessionRef,
 };
 
 use crate::{error, policy::Pipeline, reply::Answer, tls};
@@ -111,6 +115,25 @@ impl Broker {
             },
         );
         true
+    }
+
+    fn system_subscriptions(&self) -> usize {
+        self.0.system_subscriptions()
+    }
+
+    fn publish_system(&self, messages: Vec<(String, String, bool, Option<u32>)>) {
+        let messages = messages.into_iter();
+        let system = messages.map(|(topic, payload, retain, expiry_interval)| SystemMessage {
+            topic,
+            payload,
+            retain,
+            expiry_interval,
+        });
+        self.0.publish_system(system.collect());
+    }
+
+    fn sweep_retained(&self, py: Python<'_>) -> usize {
+        py.detach(|| self.0.sweep_retained())
     }
 
     fn statistics(&self) -> Vec<(&'static str, u64)> {

@@ -38,8 +38,15 @@ from vallum.config.models.node import Node
 from vallum.config.models.retainer import Retainer
 from vallum.config.models.secret import Secret
 from vallum.config.models.section import Context, Profile, Section
+from vallum.config.models.sys_topics import SysEventMessages, SysTopics
 from vallum.config.models.tls import CrlCache, ServerTls
-from vallum.config.models.topics import AutoSubscribe, AutoSubscription, Rewrite, RewriteRoot
+from vallum.config.models.topics import (
+    AutoSubscribe,
+    AutoSubscription,
+    Delayed,
+    Rewrite,
+    RewriteRoot,
+)
 from vallum.config.models.zones import Zone
 
 __all__ = [
@@ -57,6 +64,7 @@ __all__ = [
     "Context",
     "CrlCache",
     "Dashboard",
+    "Delayed",
     "FileSource",
     "JwtHmac",
     "JwtJwks",
@@ -74,6 +82,8 @@ __all__ = [
     "Section",
     "ServerTls",
     "SslListener",
+    "SysEventMessages",
+    "SysTopics",
     "TcpListener",
     "WsListener",
     "WssListener",

@@ -201,6 +201,14 @@ class Mqtt(Section):
             raise problem(f"must be between 1 and {MAX_PACKET_BYTES} bytes")
         return value
 
+    @field_validator("mqueue_priorities", mode="after")
+    @classmethod
+    def _topic_names(cls, value: dict[str, int] | None) -> dict[str, int] | None:
+        for topic in value or ():
+            if not topic or "+" in topic.split("/") or "#" in topic.split("/"):
+                raise problem("a topic name, not a filter: wildcards match nothing here", topic)
+        return value
+
     @model_validator(mode="before")
     @classmethod
     def _backoff(cls, data: Any, info: ValidationInfo) -> Any:

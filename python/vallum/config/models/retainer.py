@@ -14,11 +14,8 @@ from vallum.config.models.types import (
     Duration,
     DurationOrDisabled,
     NonNegativeInt,
-    Rate,
     RateLimit,
 )
-
-_PER_SECOND = Rate(1000, timedelta(seconds=1))
 
 
 class RetainerBackend(Section):
@@ -50,20 +47,23 @@ class Retainer(Section):
     msg_expiry_interval: Duration = timedelta(0)
     """How long; 0: for ever."""
     msg_expiry_interval_override: DurationOrDisabled = None
-    """Replaces what the message itself says."""
+    """The most a message is kept, whatever it says itself. None: as long as it says."""
     allow_never_expire: Bool = True
-    """Whether messages may stay for ever."""
+    """Whether `msg_expiry_interval_override` leaves out messages that would stay for ever."""
     msg_clear_interval: Duration = timedelta(0)
-    """Time between sweeps; 0: none."""
+    """Time between sweeps that take out what has expired; 0: it stays until its topic is used
+    again, and is not sent."""
     max_payload_size: Bytesize = 1024 * 1024
     """Bytes of the largest payload retained."""
     stop_publish_clear_msg: Bool = False
     """Whether the empty message that clears a topic is kept from subscribers."""
     delivery_rate: RateLimit = Field(
-        default=_PER_SECOND, validation_alias=AliasChoices("delivery_rate", "deliver_rate")
+        default=None, validation_alias=AliasChoices("delivery_rate", "deliver_rate")
     )
-    """Retained messages delivered to new subscribers."""
-    max_publish_rate: RateLimit = _PER_SECOND
-    """Retained messages received."""
+    """Messages sent to new subscriptions, of all clients together; the rest waits. (In EMQX 1000/s
+    unless written.)"""
+    max_publish_rate: RateLimit = None
+    """Messages retained. What is above it is delivered and not retained, so it is not limited
+    unless written. (In EMQX 1000/s.)"""
     backend: RetainerBackend = Field(default_factory=RetainerBackend)
     """Where they are kept."""

@@ -8,13 +8,22 @@ from typing import Annotated, Literal
 from pydantic import Field, field_validator
 
 from vallum.config.models.section import Section, problem
-from vallum.config.models.types import IndexList, Int, Text
+from vallum.config.models.types import Bool, IndexList, Int, NonNegativeInt, Text
 
 MAX_AUTO_SUBSCRIPTIONS = 20
 """As in the reference."""
 
 _PLACEHOLDER = re.compile(r"\$\{([A-Za-z0-9_.]+)\}")
 _AUTO_SUBSCRIBE = ("clientid", "username", "host", "port")
+
+
+class Delayed(Section):
+    """`delayed`: messages to `$delayed/SECONDS/TOPIC`."""
+
+    enable: Bool = True
+    """Whether they are held back. If not, `$delayed/...` is a topic like any other."""
+    max_delayed_messages: NonNegativeInt = 0
+    """Messages held at a time; 0: 100000. All together take 256MB at most."""
 
 
 class AutoSubscription(Section):

@@ -8,6 +8,7 @@ use super::{Connection, Phase};
 use crate::{
     event::Event,
     event_loop::{EventLoop, Flow},
+    presence::Place,
     router::Router as _,
     session::{Session, SessionRef, state::NEVER},
 };
@@ -145,6 +146,7 @@ impl EventLoop {
             self.pool.give(std::mem::take(&mut connection.tail));
         }
         let (phase, listener) = (connection.phase, connection.listener);
+        let place = Place::from(&*connection);
         let lingers =
             connection.out.is_empty() && cause.may_cut_off(connection, self.peer_is_sending);
         self.metrics().bytes_sent.add(sent as u64);
@@ -160,7 +162,15 @@ impl EventLoop {
         if let Phase::Online(session_slot) = phase {
             self.metrics().client_disconnected.add(1);
             if let Some(reference) = self.session_ref(session_slot) {
+                let client = if self.hears_of_disconnects() {
+                    self.session_mut(reference).map(|s| s.client.clone())
+                } else {
+                    None
+                };
                 self.go_offline(reference, cause);
+                if let Some(client) = client {
+                    self.tell_disconnected(place, &client, cause);
+                }
             }
         }
     }

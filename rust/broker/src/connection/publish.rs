@@ -20,18 +20,22 @@ use crate::{
     session::{SessionRef, state::Will},
 };
 
-/// The delay in front of a topic name (`$delayed/SECONDS/TOPIC`); one inside another is refused.
-fn delayed_of(topic: &str) -> Result<Option<Delayed<'_>>, ReasonCode> {
-    match Delayed::parse(topic) {
-        Ok(Some(delayed)) if delayed.topic.starts_with("$delayed/") => {
-            Err(ReasonCode::TopicNameInvalid)
-        }
-        Ok(delayed) => Ok(delayed),
-        Err(_) => Err(ReasonCode::TopicNameInvalid),
-    }
-}
-
 impl EventLoop {
+    /// The delay in front of a topic name (`$delayed/SECONDS/TOPIC`), if that means anything; one inside
+    /// another is refused.
+    fn delayed_of<'a>(&self, topic: &'a str) -> Result<Option<Delayed<'a>>, ReasonCode> {
+        if !self.shared.config.delayed.enable {
+            return Ok(None);
+        }
+        match Delayed::parse(topic) {
+            Ok(Some(delayed)) if delayed.topic.starts_with("$delayed/") => {
+                Err(ReasonCode::TopicNameInvalid)
+            }
+            Ok(delayed) => Ok(delayed),
+            Err(_) => Err(ReasonCode::TopicNameInvalid),
+        }
+    }
+
     /// A PUBLISH.
     pub(crate) fn on_publish(
         &mut self,
@@ -83,7 +87,7 @@ impl EventLoop {
         if let Err(flow) = self.permit_publish(slot, reference, &publish, asked, topic) {
             return flow;
         }
-        let delayed = match delayed_of(topic) {
+        let delayed = match self.delayed_of(topic) {
             Ok(delayed) => delayed,
             Err(reason) => return self.refuse_packet(slot, reason),
         };
@@ -321,7 +325,11 @@ impl EventLoop {
                 let session = self.session_mut(publisher)?;
                 Some(Arc::clone(&session.client.info.client_id))
             });
-            self.shared.retained.store(outgoing, publisher, self.now);
+            let shared = &self.shared;
+            let now = (self.now, shared.clock.milliseconds());
+            if !shared.retained.store(outgoing, publisher, now) {
+                self.metrics().dropped_retained.add(1);
+            }
             if outgoing.payload.is_empty() && self.shared.config.retainer.stop_publish_clear_msg {
                 return Routed {
                     matched: 0,
@@ -361,7 +369,7 @@ impl EventLoop {
         }
         let zone = self.session_mut(publisher).map_or(0, |s| s.zone);
         let valid = rewritten.is_none() || TopicName::parse(topic).is_ok();
-        let Some(delayed) = delayed_of(topic).ok().filter(|_| valid) else {
+        let Some(delayed) = self.delayed_of(topic).ok().filter(|_| valid) else {
             self.metrics().wills_denied.add(1);
             return;
         };

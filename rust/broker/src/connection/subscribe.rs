@@ -138,6 +138,7 @@ impl EventLoop {
         }
         let mut codes = Vec::with_capacity(judged.len());
         let mut replays = Vec::new();
+        let mut told = Vec::new();
         let mut explained = None;
         let entries = subscribe.subscriptions.iter().enumerate();
         for ((n, asked), judged) in entries.zip(judged) {
@@ -145,6 +146,10 @@ impl EventLoop {
             match judged.and_then(|()| self.subscribe_one(slot, reference, &entry, id)) {
                 Ok(granted) => {
                     codes.push(granted_code(granted.options.qos));
+                    if self.hears_of_subscriptions() {
+                        let rh = entry.retain_handling;
+                        told.push((entry.filter.to_owned(), granted.options, rh));
+                    }
                     if granted.replay {
                         replays.push(Replay::new(reference, granted.filter, granted.options));
                     }
@@ -177,6 +182,9 @@ impl EventLoop {
             }),
         }
         self.replays.extend(replays);
+        for (filter, options, rh) in told {
+            self.tell_subscribed(reference, &filter, options, rh);
+        }
         Flow::Continue
     }
 
@@ -305,6 +313,7 @@ impl EventLoop {
             return Flow::Closed;
         };
         let rewritten = self.rewritten(reference, unsubscribe.filters.iter());
+        let mut told = Vec::new();
         let mut codes = Vec::new();
         for (n, asked) in unsubscribe.filters.iter().enumerate() {
             let filter = rewritten.get(n).and_then(Option::as_deref).unwrap_or(asked);
@@ -321,6 +330,9 @@ impl EventLoop {
                 .is_some_and(|session| session.subscriptions.remove(filter).is_some());
             if known {
                 self.drop_subscription(filter, reference);
+                if self.hears_of_unsubscriptions() {
+                    told.push(filter.to_owned());
+                }
             }
             let code = if known {
                 ReasonCode::Success
@@ -333,6 +345,9 @@ impl EventLoop {
         self.send(slot, |version, out| {
             UnsubAck::write(version, packet_id, &codes, out)
         });
+        for filter in told {
+            self.tell_unsubscribed(reference, &filter);
+        }
         Flow::Continue
     }
 }

@@ -196,6 +196,7 @@ impl EventLoop {
                     self.go_on(slot, flow);
                 }
             }
+            Command::PublishSystem(messages) => self.publish_system(&messages),
             Command::Stop => {
                 self.stopping = true;
                 let slots: Vec<usize> = self.connections.iter().map(|(slot, _)| slot).collect();

@@ -111,6 +111,8 @@ pub(crate) struct EventLoop {
     pub(crate) unarmed: Vec<SessionRef>,
     /// Retained messages still to be sent, a slice a turn.
     pub(crate) replays: VecDeque<Replay>,
+    /// Milliseconds until they go on, if `retainer.delivery_rate` is used up.
+    pub(crate) replays_wait: Option<u64>,
     /// Messages for very many receivers.
     pub(crate) fanouts: Fanouts,
     /// What other threads asked of this loop, in order, as far as it is not done.
@@ -177,6 +179,7 @@ impl EventLoop {
             clear: Vec::new(),
             unarmed: Vec::new(),
             replays: VecDeque::new(),
+            replays_wait: None,
             fanouts: Fanouts::default(),
             incoming: VecDeque::new(),
             outbound: (0..loops).map(|_| Vec::new()).collect(),
@@ -294,7 +297,7 @@ impl EventLoop {
         } else if !self.ready.is_empty()
             || !self.handshakes.is_empty()
             || !self.dirty.is_empty()
-            || !self.replays.is_empty()
+            || (!self.replays.is_empty() && self.replays_wait.is_none())
             || !self.incoming.is_empty()
             || self.fanouts.has_work()
             || self.delayed.is_due(self.now)
@@ -303,7 +306,9 @@ impl EventLoop {
         } else if self.connections.is_empty() && !self.accept_again && self.delayed.is_empty() {
             None
         } else {
-            Some(Duration::from_millis(self.shared.clock.until_next_second()))
+            let second = self.shared.clock.until_next_second();
+            let wait = self.replays_wait.map_or(second, |wait| wait.min(second));
+            Some(Duration::from_millis(wait))
         }
     }
 

@@ -182,7 +182,7 @@ impl EventLoop {
             targets = Vec::new();
         }
         self.targets = targets;
-        if matched == 0 {
+        if matched == 0 && !outgoing.topic.starts_with("$SYS/") {
             self.metrics().dropped_no_subscriber.add(1);
         }
         Routed {

@@ -11,7 +11,7 @@ use std::{
     hash::{BuildHasher, RandomState},
     sync::{
         PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard,
-        atomic::{AtomicU64, Ordering::Relaxed},
+        atomic::{AtomicU64, AtomicUsize, Ordering::Relaxed},
     },
 };
 
@@ -97,6 +97,13 @@ fn scope_of(filter: &str) -> Option<FilterScope<'_>> {
     }
 }
 
+/// Whether a filter is for topics under `$SYS`; one that begins with a wildcard is not [MQTT-4.7.2-1].
+fn is_system(filter: &str) -> bool {
+    filter
+        .strip_prefix("$SYS")
+        .is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
+}
+
 /// How groups share out their messages.
 #[derive(Clone, Debug)]
 pub struct SharedPolicies {
@@ -131,6 +138,8 @@ pub struct LocalRouter {
     hasher: RandomState,
     /// Where `random` has come to.
     dice: AtomicU64,
+    /// Subscriptions to topics under `$SYS`. Never too few; one too many costs nothing but time.
+    system: AtomicUsize,
 }
 
 impl LocalRouter {
@@ -148,8 +157,14 @@ impl LocalRouter {
             subscriptions: RwLock::default(),
             policies,
             dice: AtomicU64::new(hasher.hash_one(0)),
+            system: AtomicUsize::new(0),
             hasher,
         }
+    }
+
+    /// Number of subscriptions to topics under `$SYS`.
+    pub fn system_subscriptions(&self) -> usize {
+        self.system.load(Relaxed)
     }
 
     /// The hash of a client identifier.
@@ -201,26 +216,45 @@ impl Router for LocalRouter {
         options: SubscriptionOptions,
     ) -> Result<bool, Taken> {
         let Some(scope) = scope_of(filter) else {
-            return Ok(self
+            let new = self
                 .write()
                 .plain
                 .insert(filter, session, options)
-                .is_none());
+                .is_none();
+            if new && is_system(filter) {
+                self.system.fetch_add(1, Relaxed);
+            }
+            return Ok(new);
         };
         let policy = match scope {
             FilterScope::Shared(shared) => self.policies.of(shared.group),
             FilterScope::Plain(_) | FilterScope::Exclusive(_) => self.policies.default,
         };
-        self.write()
+        let new = self
+            .write()
             .shared
-            .join(filter, scope, policy, session, options)
+            .join(filter, scope, policy, session, options)?;
+        if new && is_system(scope.filter()) {
+            self.system.fetch_add(1, Relaxed);
+        }
+        Ok(new)
     }
 
     fn unsubscribe(&self, filter: &str, session: SessionRef) -> bool {
-        match scope_of(filter) {
-            None => self.write().plain.remove(filter, &session).is_some(),
-            Some(scope) => self.write().shared.leave(filter, scope.filter(), session),
+        let (filter, gone) = match scope_of(filter) {
+            None => (
+                filter,
+                self.write().plain.remove(filter, &session).is_some(),
+            ),
+            Some(scope) => {
+                let gone = self.write().shared.leave(filter, scope.filter(), session);
+                (scope.filter(), gone)
+            }
+        };
+        if gone && is_system(filter) {
+            self.system.fetch_sub(1, Relaxed);
         }
+        gone
     }
 
     fn set_online(&self, filter: &str, session: SessionRef, online: bool) {

@@ -19,6 +19,7 @@ use crate::{
     },
     event::Event,
     event_loop::{EventLoop, Flow},
+    presence::Arrival,
 };
 
 /// Credentials that expire within this time get their timer at once; later ones with the next second,
@@ -102,12 +103,19 @@ impl EventLoop {
             }
             reference
         };
+        let told = self.hears_of_connects().then(|| {
+            let client = Arc::clone(&accepted.client);
+            (client, Arrival::from(&accepted.wishes))
+        });
         if !self.go_online(slot, session, accepted, resumed.is_some()) {
             return Flow::Closed;
         }
         if resumed.is_some() {
             self.tell_groups(session, true);
             self.resume(session);
+        }
+        if let Some((client, arrival)) = told {
+            self.tell_connected(slot, &client, arrival);
         }
         if !self.shared.auto_subscriptions.is_empty() {
             self.auto_subscribe(slot, session);

@@ -144,11 +144,15 @@ impl EventLoop {
             {
                 continue;
             }
-            if let Ok(granted) = self.subscribe_one(slot, reference, &entry, 0)
-                && granted.replay
-            {
-                self.replays
-                    .push_back(Replay::new(reference, granted.filter, granted.options));
+            if let Ok(granted) = self.subscribe_one(slot, reference, &entry, 0) {
+                if granted.replay {
+                    self.replays
+                        .push_back(Replay::new(reference, granted.filter, granted.options));
+                }
+                if self.hears_of_subscriptions() {
+                    let rh = wanted.retain_handling;
+                    self.tell_subscribed(reference, &filter, granted.options, rh);
+                }
             }
         }
     }

@@ -134,6 +134,35 @@ impl<V> TopicTree<V> {
         }
     }
 
+    /// Take out what `keep` refuses among the next `budget` names in level order, whatever they begin
+    /// with (at least one); gives where to go on, or `None` when all have been seen.
+    pub fn retain_slice(
+        &mut self,
+        from: Option<&Cursor>,
+        budget: usize,
+        mut keep: impl FnMut(&V) -> bool,
+    ) -> Option<Cursor> {
+        let start = match from {
+            Some(Cursor(last)) => Bound::Excluded(&**last),
+            None => Bound::Unbounded,
+        };
+        let range = self.names.range::<str, _>((start, Bound::Unbounded));
+        let mut last = None;
+        let mut refused = Vec::new();
+        let mut seen = 0;
+        for (key, value) in range.take(budget.max(1)) {
+            if !keep(value) {
+                refused.push(key.clone());
+            }
+            last = Some(key.clone());
+            seen += 1;
+        }
+        for key in refused {
+            self.names.remove(&key);
+        }
+        last.filter(|_| seen == budget.max(1)).map(Cursor)
+    }
+
     /// All names and values in level order.
     pub fn iter(&self) -> impl Iterator<Item = (String, &V)> {
         self.names.iter().map(|(key, value)| (name_of(key), value))
