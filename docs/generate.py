@@ -188,8 +188,7 @@ def _key(name: str, info: FieldInfo) -> str:
 
 def _has_effect(path: str) -> bool:
     steps = path.split(".")
-    tables = (*not_yet.NOT_YET, *not_yet.REFUSED)
-    return not any(_covers(pattern.split("."), steps) for pattern in tables)
+    return not any(_covers(pattern.split("."), steps) for pattern in not_yet.NOT_YET)
 
 
 def _covers(pattern: list[str], steps: list[str]) -> bool:
@@ -326,8 +325,7 @@ def _not_available() -> Iterator[str]:
     yield "Running without these would let somebody in, or break what they are for. So a"
     yield "configuration that sets one does not load.\n"
     yield "| key | unless it is |\n|---|---|"
-    rows = [f"| `{path}` | its default |" for path in not_yet.REFUSED]
-    rows += [f"| `{path}` | {_harmless(value)} |" for path, value in roots.REFUSED.items()]
+    rows = [f"| `{path}` | {_harmless(value)} |" for path, value in roots.REFUSED.items()]
     kinds = [kind for kind in Listeners.model_fields if kind not in checks.LISTENER_TYPES]
     rows += [f"| `listeners.{kind}.NAME` | `enable = false` |" for kind in kinds]
     rows.append("| `zones.NAME.flapping_detect.enable` | `false` |")

@@ -178,6 +178,10 @@ class JwtOutcome:
         """Attributes the token gives."""
 
     @property
+    def mountpoint(self) -> str | None:
+        """What stands in front of its topics; None if nothing does."""
+
+    @property
     def acl(self) -> Any:
         """The ACL claim, decoded; None if there is none."""
 
@@ -250,6 +254,10 @@ class Decision:
     @property
     def expire_at(self) -> int | None:
         """Unix seconds at which its connection ends; None if never."""
+
+    @property
+    def mountpoint(self) -> str | None:
+        """What stands in front of its topics; None if nothing does."""
 
     @property
     def acl(self) -> Any:

@@ -23,10 +23,12 @@ retainer:  enable, max_payload_size, max_retained_messages, msg_expiry_interval_
 root:      broker{shared_subscription_group{NAME{strategy, initial_sticky_pick}}}
 
 policy:    version, profile, use_username_as_clientid, client_attrs_init[expression, set_as_attr],
-           clientid_override, zones{NAME{these three}} (all but `default`),
-           authentication[ignore_backend_failures, chain, listeners{enable_authn, chain}],
+           clientid_override, namespace_as_mountpoint, zones{NAME{these four}} (all but `default`),
+           authentication[ignore_backend_failures, chain, listeners{enable_authn, chain,
+           mountpoint}],
            authorization[no_match, deny_action, ignore_backend_failures,
-           topic_template_allow{plus, hash, slash}, sources[type, enable, precondition, path, text]]
+           include_mountpoint, topic_template_allow{plus, hash, slash},
+           sources[type, enable, precondition, path, text]]
 cinfo:     mechanism, id, enable, precondition, checks[is_match[], result]
 jwt:       mechanism, id, enable, precondition, from, key, verify_claims[[name, template]],
            acl_claim_name, disconnect_after_expire, on_missing_jwt
@@ -96,6 +98,7 @@ def policy_document(config: Config) -> dict[str, Any]:
                 f"{kind}:{name}": {
                     "enable_authn": listener.enable_authn,
                     "chain": _chain(listener.authentication, config.profile),
+                    "mountpoint": listener.mountpoint,
                 }
                 for kind, name, listener in config.enabled_listeners()
             },
@@ -104,6 +107,7 @@ def policy_document(config: Config) -> dict[str, Any]:
             "no_match": authorization.no_match,
             "deny_action": authorization.deny_action,
             "ignore_backend_failures": authorization.ignore_backend_failures,
+            "include_mountpoint": authorization.include_mountpoint,
             "topic_template_allow": {
                 "plus": authorization.topic_template_allow.plus,
                 "hash": authorization.topic_template_allow.hash,
@@ -132,6 +136,7 @@ def _identity(mqtt: Mqtt) -> dict[str, Any]:
             for entry in mqtt.client_attrs_init
         ],
         "clientid_override": mqtt.clientid_override,
+        "namespace_as_mountpoint": mqtt.namespace_as_mountpoint,
     }
 
 

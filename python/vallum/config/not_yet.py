@@ -1,8 +1,8 @@
 """Options that are read and checked, and do nothing in this version.
 
-Setting one to something else than its default gives a warning (`NOT_YET`), or a fault where running
-without it would let somebody in, or break what it is for (`REFUSED`). So nothing is ignored in
-silence. A test holds these tables against what the documents of `compiled` carry.
+Setting one to something else than its default gives a warning, so nothing is ignored in silence.
+What would let somebody in if it did nothing is a fault instead: see `roots.REFUSED`. A test holds
+this table against what the documents of `compiled` carry.
 """
 
 from __future__ import annotations
@@ -96,29 +96,17 @@ NOT_YET: dict[str, str] = {
 }
 """Path (`*` stands for any key) to why it does nothing. What is said of `mqtt` holds in zones."""
 
-REFUSED: dict[str, str] = {
-    "authorization.include_mountpoint": "mountpoints are",
-    "listeners.*.*.mountpoint": "mountpoints are",
-    "mqtt.namespace_as_mountpoint": "mountpoints are",
-}
-"""Path to what is not available; any value but the default is a fault."""
-
-
 Models = Mapping[str, Section | Mapping[str, Section]]
 """Models by root; of `zones`, one by name."""
 
 
 def check(tree: ObjectNode, models: Models, report: Report) -> None:
-    """Warn of what does nothing; refuse what must not be ignored. One warning for each option."""
+    """Warn of what does nothing, once for each option."""
     for pattern, reason in NOT_YET.items():
         places = _changed(tree, models, pattern)
         if places:
             shown = ", ".join(dotted(place) for place in places)
             report.warn(f"no effect in this version: {reason}", locate(tree, places[0]), shown)
-    for pattern, what in REFUSED.items():
-        for place in _changed(tree, models, pattern):
-            problem = f"{what} not available in this version; without it this would not be safe"
-            report.fault(problem, locate(tree, place), dotted(place))
 
 
 def _changed(tree: ObjectNode, models: Models, pattern: str) -> list[tuple[Step, ...]]:

@@ -185,7 +185,9 @@ class Listener(Section):
     max_connections: PositiveIntOrInfinity = None
     """Connections at a time."""
     mountpoint: Text = ""
-    """Text put in front of the topics of its clients; may hold `${clientid}` and the like."""
+    """Text put in front of the topics of its clients, which do not see it; end it with `/`. It may
+    hold `${clientid}`, `${username}`, `${peerhost}`, `${zone}` and `${client_attrs.NAME}`; hardened
+    refuses clients whose value is missing or holds `/`, `+` or `#`."""
     zone: Name = "default"
     """Zone its clients belong to."""
     enable_authn: EnableAuthn = "true"

@@ -1,6 +1,6 @@
 //! PUBLISH from a client (section 3.3).
 
-use std::num::NonZeroU16;
+use std::{borrow::Cow, num::NonZeroU16};
 
 use vallum_mqtt::{
     packet::{Ack, FixedHeader, PacketType, Publish, QoS, ReasonCode, Version},
@@ -27,6 +27,20 @@ fn delayed_of(topic: &str) -> Result<Option<Delayed<'_>>, ReasonCode> {
         }
         Ok(delayed) => Ok(delayed),
         Err(_) => Err(ReasonCode::TopicNameInvalid),
+    }
+}
+
+/// The name that `topic` of `client` stands for.
+fn mounted_name<'t>(
+    client: &AuthenticatedClient,
+    topic: &'t str,
+) -> Result<Cow<'t, str>, ReasonCode> {
+    match &client.mountpoint {
+        None => Ok(Cow::Borrowed(topic)),
+        Some(mountpoint) => mountpoint
+            .name(topic)
+            .map(Cow::Owned)
+            .map_err(|_| ReasonCode::TopicNameInvalid),
     }
 }
 
@@ -76,6 +90,10 @@ impl EventLoop {
             Ok(delayed) => delayed,
             Err(reason) => return self.refuse_packet(slot, reason),
         };
+        let destination = match self.mounted_name(reference, delayed.map_or(topic, |d| d.topic)) {
+            Ok(destination) => destination,
+            Err(reason) => return self.refuse_packet(slot, reason),
+        };
         if publish.qos == QoS::ExactlyOnce
             && let Some(flow) = self.begin_exactly_once(slot, session_slot, publish.packet_id)
         {
@@ -83,7 +101,7 @@ impl EventLoop {
         }
         let properties = publish.properties.forwardable();
         let mut outgoing = Outgoing::new(
-            delayed.map_or(topic, |delayed| delayed.topic),
+            &destination,
             &properties,
             publish.payload,
             publish.qos,
@@ -111,6 +129,18 @@ impl EventLoop {
         self.recycle(outgoing);
         self.acknowledge(slot, publish.qos, publish.packet_id, matched);
         Flow::Continue
+    }
+
+    /// The name that `topic` of a session's client stands for.
+    fn mounted_name<'t>(
+        &mut self,
+        reference: SessionRef,
+        topic: &'t str,
+    ) -> Result<Cow<'t, str>, ReasonCode> {
+        let Some(session) = self.session_mut(reference).filter(|s| s.mounted) else {
+            return Ok(Cow::Borrowed(topic));
+        };
+        mounted_name(&session.client, topic)
     }
 
     /// Limits and authorization (`spec/authorization.md` section 3 gives the order and the answers).
@@ -311,12 +341,16 @@ impl EventLoop {
             return;
         }
         let zone = self.session_mut(publisher).map_or(0, |s| s.zone);
-        let Ok(delayed) = delayed_of(&will.topic) else {
+        let parsed = delayed_of(&will.topic).and_then(|delayed| {
+            let topic = delayed.map_or(&*will.topic, |delayed| delayed.topic);
+            Ok((delayed, mounted_name(client, topic)?))
+        });
+        let Ok((delayed, destination)) = parsed else {
             self.metrics().wills_denied.add(1);
             return;
         };
         let mut outgoing = Outgoing::new(
-            delayed.map_or(&*will.topic, |delayed| delayed.topic),
+            &destination,
             &will.properties,
             &will.payload,
             will.qos,

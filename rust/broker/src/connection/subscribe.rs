@@ -1,6 +1,6 @@
 //! SUBSCRIBE and UNSUBSCRIBE (sections 3.8 to 3.11).
 
-use std::num::NonZeroU32;
+use std::{borrow::Cow, num::NonZeroU32};
 
 use vallum_mqtt::{
     packet::{
@@ -16,7 +16,7 @@ use crate::{
     event_loop::{EventLoop, Flow},
     retained::Replay,
     router::{Router as _, SubscriptionOptions, Taken},
-    session::SessionRef,
+    session::{Session, SessionRef},
 };
 
 /// Subscriptions of one session that may wait for retained messages at a time; more are refused.
@@ -33,11 +33,20 @@ fn granted_code(qos: QoS) -> ReasonCode {
 
 /// What became of one filter of a SUBSCRIBE.
 struct Granted<'a> {
-    /// Without its prefix.
-    filter: &'a str,
+    /// Without its prefix, with its mount point.
+    filter: Cow<'a, str>,
     options: SubscriptionOptions,
     /// Retained messages are due.
     replay: bool,
+}
+
+/// The filter that `filter` of the session's client stands for; `None` if there is no room for its
+/// mount point.
+fn mounted<'a>(session: &Session, filter: &'a str) -> Option<Cow<'a, str>> {
+    match &session.client.mountpoint {
+        None => Some(Cow::Borrowed(filter)),
+        Some(mountpoint) => mountpoint.filter(filter).ok().map(Cow::Owned),
+    }
 }
 
 impl EventLoop {
@@ -92,7 +101,7 @@ impl EventLoop {
                 Ok(granted) => {
                     codes.push(granted_code(granted.options.qos));
                     if granted.replay {
-                        replays.push(Replay::new(reference, granted.filter, granted.options));
+                        replays.push(Replay::new(reference, &granted.filter, granted.options));
                     }
                 }
                 Err(reason) => codes.push(reason),
@@ -169,7 +178,8 @@ impl EventLoop {
         let session = self
             .session_mut(reference)
             .ok_or(ReasonCode::UnspecifiedError)?;
-        let known = session.subscriptions.contains_key(entry.filter);
+        let whole = mounted(session, entry.filter).ok_or(ReasonCode::TopicFilterInvalid)?;
+        let known = session.subscriptions.contains_key(&*whole);
         if (!known && session.subscriptions.len() >= limit)
             || session.pending_replays >= MAX_PENDING_REPLAYS
         {
@@ -177,13 +187,13 @@ impl EventLoop {
         }
         self.shared
             .router
-            .subscribe(entry.filter, reference, options)
+            .subscribe(&whole, reference, options)
             .map_err(|Taken| ReasonCode::QuotaExceeded)?;
         let session = self
             .session_mut(reference)
             .ok_or(ReasonCode::UnspecifiedError)?;
         session.has_shared |= scope.filter().len() < entry.filter.len();
-        session.subscriptions.insert(entry.filter.into(), options);
+        session.subscriptions.insert((*whole).into(), options);
         // Shared subscriptions get no retained messages (section 4.8.2).
         let due = !shared
             && match entry.retain_handling {
@@ -191,12 +201,19 @@ impl EventLoop {
                 RetainHandling::IfNew => !known,
                 RetainHandling::Never => false,
             };
-        let replay = due && self.shared.retained.may_match(scope.filter());
+        let filter = match whole {
+            Cow::Borrowed(_) => Cow::Borrowed(scope.filter()),
+            Cow::Owned(whole) => {
+                let prefix = entry.filter.len() - scope.filter().len();
+                Cow::Owned(whole.get(prefix..).unwrap_or_default().to_owned())
+            }
+        };
+        let replay = due && self.shared.retained.may_match(&filter);
         if replay && let Some(session) = self.session_mut(reference) {
             session.pending_replays += 1;
         }
         Ok(Granted {
-            filter: scope.filter(),
+            filter,
             options,
             replay,
         })
@@ -228,13 +245,14 @@ impl EventLoop {
                 codes.push(ReasonCode::TopicFilterInvalid);
                 continue;
             }
-            let known = self
-                .session_mut(reference)
-                .is_some_and(|session| session.subscriptions.remove(filter).is_some());
-            if known {
-                self.drop_subscription(filter, reference);
+            let known = self.session_mut(reference).and_then(|session| {
+                let whole = mounted(session, filter)?;
+                session.subscriptions.remove(&*whole).map(|_| whole)
+            });
+            if let Some(whole) = &known {
+                self.drop_subscription(whole, reference);
             }
-            let code = if known {
+            let code = if known.is_some() {
                 ReasonCode::Success
             } else {
                 ReasonCode::NoSubscriptionExisted

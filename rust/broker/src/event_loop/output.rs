@@ -27,6 +27,8 @@ pub(crate) struct Outgoing<'a> {
     pub(crate) retain: bool,
     pub(crate) expires_at: Option<u32>,
     pub(crate) publisher: Option<SessionRef>,
+    /// Bytes at the beginning of the topic that the receiver at hand is not shown.
+    hidden: usize,
     message: Option<Arc<Message>>,
     encoded: Encoded,
 }
@@ -61,6 +63,7 @@ impl<'a> Outgoing<'a> {
             retain,
             expires_at: None,
             publisher: None,
+            hidden: 0,
             message: None,
             encoded: Encoded::default(),
         }
@@ -76,6 +79,7 @@ impl<'a> Outgoing<'a> {
             retain: message.retain,
             expires_at: message.expires_at,
             publisher: message.publisher,
+            hidden: 0,
             message: Some(Arc::clone(message)),
             encoded: Encoded::default(),
         }
@@ -102,7 +106,7 @@ impl<'a> Outgoing<'a> {
             qos,
             dup: false,
             retain,
-            topic: self.topic,
+            topic: self.topic.get(self.hidden..).unwrap_or_default(),
             packet_id: None,
             message_expiry_interval: self.expires_at.map(|at| at.saturating_sub(now).max(1)),
             topic_alias: None,
@@ -251,6 +255,7 @@ impl EventLoop {
             }
             return;
         };
+        outgoing.hidden = session.hidden(outgoing.topic);
         let (zone, connection, may_send) = (session.zone, session.connection, session.may_send());
         let qos = if self.mqtt_in(zone).upgrade_qos {
             outgoing.qos.max(options.qos)
@@ -338,14 +343,14 @@ impl EventLoop {
         let max_packet = connection.max_packet_out as usize;
         let out = connection.out.buffer(&mut self.pool);
         let before = out.len();
-        if options.id != 0 && version == Version::V5 {
+        if (options.id != 0 && version == Version::V5) || outgoing.hidden != 0 {
             let ids = [options.id];
             let parts = PublishParts {
-                subscription_ids: &ids,
+                subscription_ids: if options.id == 0 { &[] } else { &ids },
                 packet_id: id,
                 ..outgoing.parts(version, qos, retain, now)
             };
-            encode(&parts, out);
+            encode(&parts, out); // for this receiver alone
         } else {
             let encoded = &mut outgoing.encoded;
             let span = encoded

@@ -52,18 +52,20 @@ impl EventLoop {
             }
             found => found,
         };
+        // A session belongs to its mount point: who comes back under another one must not get what was
+        // queued for the client of another tenant.
+        let mountpoint = &accepted.client.mountpoint;
+        let moved = existing
+            .and_then(|old| self.session_mut(old))
+            .is_some_and(|session| session.client.mountpoint != *mountpoint);
+        let fresh = accepted.wishes.clean_start || moved;
         if let Some(old) = existing
             && let Some(old_slot) = self.session_mut(old).and_then(|s| s.connection)
         {
-            self.close(
-                old_slot,
-                Close::TakenOver {
-                    for_good: accepted.wishes.clean_start,
-                },
-            );
+            self.close(old_slot, Close::TakenOver { for_good: fresh });
         }
         let resumed = match existing {
-            Some(old) if accepted.wishes.clean_start => {
+            Some(old) if fresh => {
                 self.end_session(old);
                 None
             }

@@ -30,10 +30,13 @@ pub(crate) const DEADLINE: Duration = Duration::from_secs(10);
 pub(crate) fn policy(chain: &str, enable_authn: &str) -> Arc<Pipeline> {
     let text = format!(
         r#"{{"version":1,"profile":"hardened","use_username_as_clientid":false,
-        "client_attrs_init":[],"clientid_override":null,"zones":{{}},
+        "client_attrs_init":[],"clientid_override":null,
+        "namespace_as_mountpoint":false,"zones":{{}},
         "authentication":{{"ignore_backend_failures":false,"chain":null,
-          "listeners":{{"tcp:default":{{"enable_authn":"{enable_authn}","chain":{chain}}}}}}},
-        "authorization":{{"no_match":"allow","deny_action":"ignore","ignore_backend_failures":false,
+          "listeners":{{"tcp:default":{{"enable_authn":"{enable_authn}","chain":{chain},
+            "mountpoint":""}}}}}},
+        "authorization":{{"no_match":"allow","deny_action":"ignore","include_mountpoint":false,
+          "ignore_backend_failures":false,
           "topic_template_allow":{{"plus":false,"hash":false,"slash":false}},"sources":[]}}}}"#
     );
     Arc::new(Pipeline::compile(&PolicyConfig::from_json(&text).unwrap()).unwrap())

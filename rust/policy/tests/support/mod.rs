@@ -103,11 +103,13 @@ pub fn policy(profile: &str, chain: Value) -> Value {
         "use_username_as_clientid": false,
         "client_attrs_init": [],
         "clientid_override": null,
+        "namespace_as_mountpoint": false,
         "zones": {},
         "authentication": {"ignore_backend_failures": false, "chain": chain, "listeners": {}},
         "authorization": {
             "no_match": "deny",
             "deny_action": "ignore",
+            "include_mountpoint": false,
             "ignore_backend_failures": false,
             "topic_template_allow": {"plus": false, "hash": false, "slash": false},
             "sources": [],
