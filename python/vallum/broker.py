@@ -129,7 +129,7 @@ class Broker:
         after = broker_document(config, loops=self._loops)
         self._core.replace_pipeline(pipeline)
         self.config = config
-        return [root for root in after if self._started_with[root] != after[root]]
+        return _differing(self._started_with, after)
 
     def disconnect(self, clientid: str, reason_code: int = 0x98) -> bool:
         """Disconnect a client; False if there is no session of that id."""
@@ -157,6 +157,21 @@ class Broker:
                 case "loop_failed":
                     log.error("loop_failed", index=event["index"], error=event["error"])
                     self.failed.set()
+
+
+def _differing(before: Mapping[str, Any], after: Mapping[str, Any]) -> list[str]:
+    """The roots, as the configuration names them, in which two documents differ."""
+    roots = ("listeners", "retainer", "broker")
+    found = [root for root in roots if before[root] != after[root]]
+    old, new = ({zone["name"]: zone["mqtt"] for zone in each["zones"]} for each in (before, after))
+    shared = "shared_subscription"
+    if before[shared] != after[shared] or old["default"] != new["default"]:
+        found.insert(0, "mqtt")
+    return found + [
+        f"zones.{name}"
+        for name in old
+        if name != "default" and old[name] != new.get(name, old[name])
+    ]
 
 
 def log_refusal(event: Mapping[str, Any]) -> None:
