@@ -44,10 +44,13 @@ class Broker:
         """Prepare a broker; `loops` is the number of event loops, 0 for one per core."""
         self.config = config
         self.listeners: dict[str, Listener] = {}
+        """Those that listen, by id."""
         self.failed: asyncio.Event = asyncio.Event()
         """Set when the data plane can no longer be trusted to serve; stop it then."""
         self._loops = loops
         self._started_with: dict[str, Any] = {}
+        self._in_force = config
+        """`config`, with the listeners that were started and stopped since."""
         self._core: _core.Broker | None = None
         self._timers: SessionTimers | None = None
         self._loop: asyncio.AbstractEventLoop | None = None
@@ -84,7 +87,8 @@ class Broker:
         loop = asyncio.get_running_loop()
         self._core, self._loop = core, loop
         self._timers = SessionTimers(core, loop)
-        self.listeners = {id: Listener(id, host, port) for id, host, port in core.listeners()}
+        self._in_force = self.config
+        self.listeners = _listeners_of(core)
         loop.add_reader(core.event_fd(), self._on_events)
 
     async def stop(self) -> None:
@@ -110,38 +114,90 @@ class Broker:
     ) -> None:
         await self.stop()
 
-    def reload(self, config: Config) -> list[str]:
+    def reload(self, config: Config | str | Path) -> list[str]:
         """Put another configuration in force as far as that goes without a restart.
 
         The pipeline is replaced as a whole; new connections and every later publish and subscribe
-        follow the new one. A configuration that cannot be used changes nothing.
+        follow the new one. Listeners that are new open, those that are gone or have
+        `enable = false` close, whatever `start_listener` and `stop_listener` did before. Clients of
+        a listener that closes or moves to another address are disconnected; those of one with other
+        options stay connected with the options they came with. A configuration that cannot be used,
+        or an address that cannot be listened on, changes nothing at all.
+
+        Args:
+            config: a configuration, the text of one, or a file.
 
         Returns:
             The roots that differ but need a restart.
 
         Raises:
             ConfigError: the configuration cannot be used; the old one stays in force.
-            BrokerError: the broker does not run.
+            BrokerError: a listener cannot be opened, or the broker does not run.
         """
+        if isinstance(config, Path):
+            config = load(config)
+        elif isinstance(config, str):
+            config = load(text=config)
+        after = self._put_in_force(config)
+        self.config = config
+        known = {zone["name"] for zone in self._started_with["zones"]}
+        added = [zone for zone in after["zones"] if zone["name"] not in known]
+        self._started_with["zones"] += added
+        return _differing(self._started_with, after)
+
+    def start_listener(self, id: str) -> Listener:
+        """Let a listener of the configuration listen, with `enable = false` too.
+
+        Raises:
+            ConfigError: it cannot be used as it is configured.
+            BrokerError: there is no such listener, it cannot be opened, or the broker does not run.
+        """
+        if id not in self.listeners:
+            self._put_in_force(self._in_force.with_listener(id, enable=True))
+        return self.listeners[id]
+
+    def stop_listener(self, id: str) -> None:
+        """Let a listener listen no longer, and disconnect its clients with 0x98.
+
+        It stays so until `start_listener`, or the next `reload`.
+
+        Raises:
+            BrokerError: there is no such listener, or the broker does not run.
+        """
+        self._put_in_force(self._in_force.with_listener(id, enable=False))
+
+    def restart_listener(self, id: str) -> Listener:
+        """Disconnect the clients of a listener with 0x98 and let it begin anew.
+
+        Raises:
+            BrokerError: there is no such listener, it cannot be opened, or the broker does not run.
+        """
+        if id not in self.listeners or not self._running().restart_listener(id):
+            return self.start_listener(id)
+        return self.listeners[id]
+
+    def _put_in_force(self, config: Config) -> dict[str, Any]:
+        """Change the pipeline and the listeners to those of `config`; gives its document."""
+        core = self._running()
+        pipeline = compile_pipeline(config)
+        document = broker_document(config, loops=self._loops)
+        core.reload(json.dumps(document), pipeline)
+        self._in_force = config
+        self.listeners = _listeners_of(core)
+        return document
+
+    def _running(self) -> _core.Broker:
         if self._core is None:
             raise BrokerError("the broker does not run")
-        pipeline = compile_pipeline(config)
-        after = broker_document(config, loops=self._loops)
-        self._core.replace_pipeline(pipeline)
-        self.config = config
-        return _differing(self._started_with, after)
+        return self._core
 
     def disconnect(self, clientid: str, reason_code: int = 0x98) -> bool:
         """Disconnect a client; False if there is no session of that id."""
-        if self._core is None:
-            raise BrokerError("the broker does not run")
-        return self._core.disconnect(clientid, reason_code)
+        return self._running().disconnect(clientid, reason_code)
 
     def statistics(self) -> dict[str, int]:
         """Counters and gauges by name (spec/management.md section 8)."""
-        if self._core is None:
-            raise BrokerError("the broker does not run")
-        return dict(self._core.statistics())
+        return dict(self._running().statistics())
 
     def _on_events(self) -> None:
         if self._core is None or self._timers is None:
@@ -159,9 +215,13 @@ class Broker:
                     self.failed.set()
 
 
+def _listeners_of(core: _core.Broker) -> dict[str, Listener]:
+    return {id: Listener(id, host, port) for id, host, port in core.listeners()}
+
+
 def _differing(before: Mapping[str, Any], after: Mapping[str, Any]) -> list[str]:
     """The roots, as the configuration names them, in which two documents differ."""
-    roots = ("listeners", "retainer", "broker")
+    roots = ("retainer", "broker")
     found = [root for root in roots if before[root] != after[root]]
     old, new = ({zone["name"]: zone["mqtt"] for zone in each["zones"]} for each in (before, after))
     shared = "shared_subscription"

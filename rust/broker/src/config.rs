@@ -46,7 +46,7 @@ impl BrokerConfig {
 }
 
 /// One `listeners.TYPE.NAME`.
-#[derive(Clone, Debug, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct ListenerConfig {
     /// `type:name`, for example `tcp:default`.
@@ -68,7 +68,7 @@ pub struct ListenerConfig {
 }
 
 /// The PROXY protocol of a listener: a header is due on every connection.
-#[derive(Clone, Debug, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct ProxyConfig {
     /// Milliseconds from accept to the complete header.
@@ -78,7 +78,7 @@ pub struct ProxyConfig {
 }
 
 /// The `websocket` object of a listener.
-#[derive(Clone, Debug, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct WebSocketConfig {
     /// Path of the request.
@@ -94,7 +94,7 @@ pub struct WebSocketConfig {
 }
 
 /// The Origin check of a listener.
-#[derive(Clone, Debug, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct OriginConfig {
     /// Whether a request may come without one.

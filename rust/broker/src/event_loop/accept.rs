@@ -1,9 +1,6 @@
 //! New connections.
 
-use std::{
-    io, mem,
-    sync::{Arc, atomic::Ordering},
-};
+use std::{io, mem, sync::Arc};
 
 use mio::{Interest, Token};
 
@@ -18,8 +15,16 @@ use crate::{
 const ACCEPT_SLICE: usize = 256;
 
 impl EventLoop {
+    /// Accept what waits at the listener with this index.
+    pub(super) fn accept_at(&mut self, index: usize) {
+        let is = |(each, _): &(u16, _)| usize::from(*each) == index;
+        if let Some(n) = self.listeners.iter().position(is) {
+            self.accept(n);
+        }
+    }
+
     /// Accept what waits at listener `n` of this loop and spread it over the loops.
-    pub(super) fn accept(&mut self, n: usize) {
+    fn accept(&mut self, n: usize) {
         for _ in 0..ACCEPT_SLICE {
             let Some((info_index, listener)) = self.listeners.get(n) else {
                 return;
@@ -29,6 +34,7 @@ impl EventLoop {
                 Ok(accepted) => accepted,
                 Err(e) if e.kind() == io::ErrorKind::WouldBlock => return,
                 Err(e) if e.kind() == io::ErrorKind::ConnectionAborted => continue,
+                Err(_) if self.listener(info_index).is_stopped() => return,
                 Err(_) => {
                     // Descriptors ran out. Trying again at once would only burn CPU.
                     self.metrics().accept_failed.add(1);
@@ -47,8 +53,7 @@ impl EventLoop {
                 self.refuse_address(info_index, peer);
                 continue;
             }
-            if info.connections.fetch_add(1, Ordering::Relaxed) >= info.max_connections {
-                info.connections.fetch_sub(1, Ordering::Relaxed);
+            if !info.take_place() {
                 self.metrics().connections_refused.add(1);
                 continue;
             }
@@ -74,8 +79,8 @@ impl EventLoop {
             }
         }
         // The listener is edge-triggered and more may wait: arm it anew, so that the next turn sees it.
-        if let Some((_, listener)) = self.listeners.get_mut(n) {
-            let token = Token(super::FIRST_LISTENER + n);
+        if let Some((index, listener)) = self.listeners.get_mut(n) {
+            let token = Token(super::FIRST_LISTENER + usize::from(*index));
             let _ = self
                 .poll
                 .registry()
@@ -98,6 +103,10 @@ impl EventLoop {
         connection.last_packet = self.now;
         let generation = connection.generation;
         let listener = connection.listener;
+        if self.listener(listener).is_stopped() {
+            self.forget_listener_slot(listener);
+            return None;
+        }
         let Ok(slot) = u32::try_from(self.connections.vacant_key()) else {
             self.forget_listener_slot(listener);
             return None;
@@ -123,9 +132,7 @@ impl EventLoop {
 
     /// One connection less at its listener.
     pub(crate) fn forget_listener_slot(&self, listener: u16) {
-        self.listener(listener)
-            .connections
-            .fetch_sub(1, Ordering::Relaxed);
+        self.listener(listener).give_place();
     }
 }
 

@@ -17,7 +17,10 @@ impl EventLoop {
         let Some(inbox) = self.shared.inboxes.get(usize::from(self.index)) else {
             return;
         };
-        for item in inbox.take() {
+        let items = inbox.take();
+        // A connection may have come to a listener that is newer than this turn.
+        self.take_up_table();
+        for item in items {
             match item {
                 Inbound::Accepted(connection) => {
                     self.adopt(connection);
@@ -40,6 +43,9 @@ impl EventLoop {
                     self.recycle(outgoing);
                 }
                 Inbound::Command(command) => self.obey(command),
+                Inbound::Listen(index, acceptor) => self.listen(index, acceptor),
+                Inbound::Unlisten(index) => self.unlisten(index),
+                Inbound::CloseStopped => self.begin_to_close_stopped(),
             }
         }
     }

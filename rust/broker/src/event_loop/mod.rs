@@ -7,7 +7,7 @@
 //! - [`output`]: packets to bytes out.  - [`backlog`]: deliveries that were kept.
 //! - [`inbox`]: what other threads ask. - [`timers`]: connect deadlines, keep-alive.
 //! - [`wheel`]: the timer wheel.        - [`proxied`]: PROXY headers, addresses refused.
-//! - [`zones`]: whose options hold.
+//! - [`zones`]: whose options hold.    - [`listeners`]: accepting for them, or no longer.
 //!
 //! What each packet does stands in [`crate::connection`], one file a packet.
 
@@ -15,6 +15,7 @@ mod accept;
 mod backlog;
 mod inbox;
 mod input;
+mod listeners;
 mod output;
 mod proxied;
 mod timers;
@@ -29,7 +30,7 @@ use std::{
     time::Duration,
 };
 
-use mio::{Events, Poll, Token, net::TcpListener};
+use mio::{Events, Poll, Token};
 use slab::Slab;
 use vallum_policy::pipeline::Pipeline;
 
@@ -40,6 +41,7 @@ use crate::{
     connection::{BufferPool, Connection, disconnect::Close},
     delayed::DelayedMessages,
     event::Event,
+    listener::{acceptor::Acceptor, table::ListenerTable},
     metrics::Metrics,
     retained::Replay,
     router::Target,
@@ -66,7 +68,7 @@ const GENERATION_MASK: u32 = 0x7FFF_FFFF;
 
 const WAKE: Token = Token(usize::MAX);
 /// Tokens from here up to [`WAKE`] are listeners, below are connection slots.
-const FIRST_LISTENER: usize = usize::MAX - 1024;
+const FIRST_LISTENER: usize = WAKE.0 - 1 - u16::MAX as usize;
 
 /// A session with the generation of its slot.
 #[derive(Debug)]
@@ -80,7 +82,13 @@ pub(crate) struct EventLoop {
     pub(crate) shared: Arc<Shared>,
     pub(crate) index: u16,
     poll: Poll,
-    listeners: Vec<(u16, TcpListener)>,
+    /// Those it accepts for, by index in the table.
+    listeners: Vec<(u16, Acceptor)>,
+    /// Listeners and zones in force.
+    table: Arc<ListenerTable>,
+    table_version: usize,
+    /// How far it has come with closing the connections of stopped listeners.
+    closing: Option<usize>,
     /// The loop that gets the next accepted connection.
     next_loop: usize,
     pub(crate) connections: Slab<Connection>,
@@ -118,30 +126,21 @@ pub(crate) struct EventLoop {
 }
 
 impl EventLoop {
-    /// A loop that will serve `listeners` (by index into the shared list).
-    pub(crate) fn new(
-        shared: Arc<Shared>,
-        index: u16,
-        listeners: Vec<(u16, TcpListener)>,
-    ) -> io::Result<Self> {
+    /// A loop that accepts for nobody yet.
+    pub(crate) fn new(shared: Arc<Shared>, index: u16) -> io::Result<Self> {
         let poll = Poll::new()?;
         if let Some(inbox) = shared.inboxes.get(usize::from(index)) {
             inbox.attach(Arc::new(mio::Waker::new(poll.registry(), WAKE)?));
-        }
-        let mut listeners = listeners;
-        for (n, (_, listener)) in listeners.iter_mut().enumerate() {
-            poll.registry().register(
-                listener,
-                Token(FIRST_LISTENER + n),
-                mio::Interest::READABLE,
-            )?;
         }
         let loops = shared.inboxes.len();
         let now = shared.clock.second();
         Ok(Self {
             index,
             poll,
-            listeners,
+            listeners: Vec::new(),
+            table: shared.table(),
+            table_version: shared.table_version(),
+            closing: None,
             next_loop: usize::from(index),
             connections: Slab::new(),
             sessions: Slab::new(),
@@ -196,11 +195,12 @@ impl EventLoop {
                 self.pipeline_version = self.shared.pipeline_version();
                 self.pipeline = self.shared.pipeline();
             }
+            self.take_up_table();
             self.read_again();
             for event in &events {
                 match event.token() {
                     WAKE => self.empty_inbox(),
-                    Token(n) if n >= FIRST_LISTENER => self.accept(n - FIRST_LISTENER),
+                    Token(n) if n >= FIRST_LISTENER => self.accept_at(n - FIRST_LISTENER),
                     token => {
                         if let Some(slot) = self.slot_of(token) {
                             self.guarded(slot, |this| this.on_socket(slot, event));
@@ -208,6 +208,7 @@ impl EventLoop {
                     }
                 }
             }
+            self.close_stopped();
             self.publish_due();
             self.replay_retained();
             self.post_outbound();
@@ -261,6 +262,7 @@ impl EventLoop {
         } else if !self.ready.is_empty()
             || !self.dirty.is_empty()
             || !self.replays.is_empty()
+            || self.closing.is_some()
             || self.delayed.is_due(self.now)
         {
             Some(Duration::ZERO)

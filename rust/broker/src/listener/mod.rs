@@ -1,4 +1,14 @@
 //! Listeners: where connections come from.
+//!
+//! - `control`: opening, changing and closing them while the broker runs.
+//! - [`acceptor`]: their sockets. - [`tcp`]: those of TCP.
+//! - `table`: what connections know of the listener they came to, and of its zone.
+//! - `access`: who may connect.
 
+pub mod acceptor;
 pub(crate) mod access;
+pub(crate) mod control;
+pub(crate) mod table;
 pub mod tcp;
+
+pub use acceptor::Endpoint;

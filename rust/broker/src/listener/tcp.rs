@@ -1,8 +1,10 @@
 //! A TCP listener.
 
-use std::{io, net::SocketAddr};
+use std::{
+    io,
+    net::{SocketAddr, TcpListener},
+};
 
-use mio::net::TcpListener;
 use socket2::{Domain, Protocol, Socket, Type};
 
 /// Bind and listen on `address`.
@@ -20,5 +22,5 @@ pub fn listen(address: SocketAddr, backlog: i32) -> io::Result<TcpListener> {
     socket.set_nonblocking(true)?;
     socket.bind(&address.into())?;
     socket.listen(backlog)?;
-    Ok(TcpListener::from_std(socket.into()))
+    Ok(socket.into())
 }

@@ -15,7 +15,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use vallum_broker::{Broker, config::BrokerConfig};
+use vallum_broker::{Broker, config::BrokerConfig, listener::Endpoint};
 use vallum_mqtt::packet::{
     Ack, Connect, ConnectProperties, Disconnect, FixedHeader, Packet, PacketType, Publish,
     PublishProperties, QoS, ReasonCode, Subscribe, SubscribeProperties, Subscription,
@@ -108,7 +108,9 @@ pub(crate) fn open_broker(loops: usize) -> Broker {
 
 /// Where its one listener listens.
 pub(crate) fn address(broker: &Broker) -> SocketAddr {
-    broker.listeners().first().unwrap().1
+    match broker.listeners().into_iter().next().unwrap().1 {
+        Endpoint::Tcp(address) => address,
+    }
 }
 
 /// A client that sends and reads packets.
