@@ -33,6 +33,7 @@ from vallum.config.models import (
     Retainer,
     Section,
     TcpListener,
+    UnixListener,
     Zone,
 )
 from vallum.config.models.authentication import UNAVAILABLE as AUTHENTICATORS
@@ -76,6 +77,8 @@ class Table:
     """As in the tables of `not_yet`: `*` for any key."""
     model: type[Section]
     text: str = ""
+    only: tuple[str, ...] = ()
+    """The keys to show; empty: all."""
 
 
 TABLES = (
@@ -91,6 +94,13 @@ TABLES = (
         "listeners.ws.*.websocket",
         WebSocket,
         "The options of a TCP listener, and these. `default` binds to port 8083.",
+    ),
+    Table(
+        "listeners.unix.NAME",
+        "listeners.unix.*",
+        UnixListener,
+        "The options of a TCP listener but those about addresses, and these.",
+        only=("path", "mode"),
     ),
     Table("mqtt", "mqtt", Mqtt),
     Table(
@@ -167,7 +177,7 @@ def render() -> str:
 def _rows(table: Table) -> Iterator[str]:
     for name, info in table.model.model_fields.items():
         key = _key(name, info)
-        if not _has_effect(f"{table.path}.{key}"):
+        if not _has_effect(f"{table.path}.{key}") or (table.only and key not in table.only):
             continue
         cells = (f"`{key}`", _kind(key, info), _default(info), _meaning(info))
         yield "| " + " | ".join(cell.replace("|", "\\|") for cell in cells) + " |"

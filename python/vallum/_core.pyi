@@ -178,10 +178,6 @@ class JwtOutcome:
         """Attributes the token gives."""
 
     @property
-    def mountpoint(self) -> str | None:
-        """What stands in front of its topics; None if nothing does."""
-
-    @property
     def acl(self) -> Any:
         """The ACL claim, decoded; None if there is none."""
 
@@ -333,7 +329,7 @@ class Broker:
         """
 
     def listeners(self) -> list[tuple[str, str, int]]:
-        """Id, address and port of every listener."""
+        """Id, address and port of every listener; of a Unix socket its path, and 0."""
 
     def event_fd(self) -> int:
         """A file descriptor that is readable while events wait."""

@@ -28,11 +28,14 @@ class Listener:
     id: str
     """`type:name`, for example `tcp:default`."""
     host: str
-    """Address it listens on."""
+    """Address it listens on; of a Unix socket the path."""
     port: int
-    """Port it listens on; where the configuration says 0, the one the system chose."""
+    """Port it listens on; where the configuration says 0, the one the system chose. Of a Unix
+    socket 0."""
 
     def __str__(self) -> str:
+        if self.host.startswith("/"):
+            return f"{self.id} {self.host}"
         host = f"[{self.host}]" if ":" in self.host else self.host
         return f"{self.id} {host}:{self.port}"
 

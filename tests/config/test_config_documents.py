@@ -258,5 +258,5 @@ def test_listed_options_exist(path: str) -> None:
 
 
 def test_listeners_are_told_by_type() -> None:
-    assert set(keys_of(Listeners)) == {"tcp", "ssl", "ws", "wss"}
+    assert set(keys_of(Listeners)) == {"tcp", "ssl", "ws", "wss", "unix"}
     assert keys_of(Listener) < keys_of(TcpListener)

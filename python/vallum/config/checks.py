@@ -15,6 +15,7 @@ from vallum.config.models import (
     Context,
     JwtJwks,
     Listeners,
+    UnixListener,
     authenticator_id,
     bind_of,
 )
@@ -24,7 +25,7 @@ from vallum.config.paths import Step
 Found = tuple[tuple[Step, ...], str]
 """A path and what is wrong there."""
 
-LISTENER_TYPES = ("tcp", "ws")
+LISTENER_TYPES = ("tcp", "ws", "unix")
 """Those this version has."""
 
 _PLACEHOLDER = re.compile(r"\$\{(\$|[^}]*)\}")
@@ -106,6 +107,11 @@ def listener_faults(listeners: Listeners, context: Context) -> Iterator[Found]:
             continue
         if kind not in LISTENER_TYPES:
             yield at, f"{kind} listeners are not available in this version; set enable = false"
+            continue
+        if isinstance(listener, UnixListener):
+            if listener.path in taken:
+                yield (*at, "path"), f"{listener.path} is taken by {taken[listener.path]}"
+            taken.setdefault(listener.path, f"{kind}:{name}")
             continue
         bind = bind_of(kind, name, listener)
         if bind is None:

@@ -7,7 +7,8 @@ sizes bytes; null is "no bound" or "none".
 
 broker:    version, loops, listeners[], zones[name, mqtt] (`default` first), max_outbox_bytes,
            shared_subscription{strategy, initial_sticky_pick}, retainer, broker
-listeners: id, bind, max_connections, zone (index), backlog, access_rules[],
+listeners: id, bind (address, or {path, mode} of a Unix socket), max_connections,
+           zone (index), backlog, access_rules[],
            proxy_protocol{timeout_ms, trusted[]} (null: off),
            websocket{path, max_frame_size, fail_if_no_subprotocol, subprotocols[],
            origins{allow_absence, allowed[]} (null: not looked at)} (null: plain TCP)
@@ -58,6 +59,7 @@ from vallum.config.models import (
     Listener,
     Mqtt,
     Profile,
+    UnixListener,
     WsListener,
     authenticator_id,
     bind_of,
@@ -214,7 +216,7 @@ def broker_document(config: Config, *, loops: int = 0) -> dict[str, Any]:
         "listeners": [
             {
                 "id": f"{kind}:{name}",
-                "bind": bind.resolved(loopback=config.profile == "hardened"),
+                "bind": bind,
                 "max_connections": listener.max_connections,
                 "zone": zones.index(listener.zone),
                 "backlog": min(listener.tcp_options.backlog, _MAX_BACKLOG),
@@ -223,7 +225,7 @@ def broker_document(config: Config, *, loops: int = 0) -> dict[str, Any]:
                 "websocket": _websocket(listener),
             }
             for kind, name, listener in config.enabled_listeners()
-            if (bind := bind_of(kind, name, listener)) is not None
+            if (bind := _bind(kind, name, listener, config.profile)) is not None
         ],
         "zones": [{"name": name, "mqtt": _mqtt(zone.mqtt)} for name, zone in config.zones.items()],
         "max_outbox_bytes": MAX_OUTBOX_BYTES,
@@ -278,6 +280,15 @@ def _mqtt(mqtt: Mqtt) -> dict[str, Any]:
         "ignore_loop_deliver": mqtt.ignore_loop_deliver,
         "strict_mode": mqtt.strict_mode,
     }
+
+
+def _bind(
+    kind: str, name: str, listener: Listener, profile: Profile
+) -> str | dict[str, str | int] | None:
+    if isinstance(listener, UnixListener):
+        return {"path": listener.path, "mode": int(listener.mode, 8)}
+    bind = bind_of(kind, name, listener)
+    return None if bind is None else bind.resolved(loopback=profile == "hardened")
 
 
 def _access_rule(rule: str) -> str:

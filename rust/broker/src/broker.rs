@@ -2,7 +2,6 @@
 
 use std::{
     io,
-    net::SocketAddr,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
     thread::{self, JoinHandle},
 };
@@ -11,7 +10,7 @@ use vallum_policy::pipeline::{ExternalVerdict, Pipeline};
 
 use crate::{
     command::Command,
-    config::BrokerConfig,
+    config::{Bind, BrokerConfig},
     event::Event,
     event_loop::EventLoop,
     listener::{Endpoint, control::Listeners},
@@ -33,7 +32,7 @@ pub enum BrokerError {
         /// `type:name`.
         id: String,
         /// Where it should listen.
-        address: SocketAddr,
+        bind: Bind,
         /// What the system said.
         error: io::Error,
     },
@@ -56,8 +55,8 @@ impl std::fmt::Display for BrokerError {
                 "configuration document of version {found}, this build reads {}",
                 BrokerConfig::VERSION
             ),
-            Self::Listen { id, address, error } => {
-                write!(f, "listener {id} cannot listen on {address}: {error}")
+            Self::Listen { id, bind, error } => {
+                write!(f, "listener {id} cannot listen on {bind}: {error}")
             }
             Self::Option { id, problem } => write!(f, "listener {id}: {problem}"),
             Self::System(error) => error.fmt(f),
@@ -238,6 +237,7 @@ impl Broker {
             // A loop catches panics itself; one in its own bookkeeping has been reported by then.
             let _ = thread.join();
         }
+        self.control().close();
     }
 }
 

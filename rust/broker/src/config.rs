@@ -3,7 +3,7 @@
 //! It is written by the Python side, which owns names, defaults and error messages. Nothing here has
 //! a default: a missing member is an error of ours, not of the operator (`docs/design.md` section 3).
 
-use std::{collections::HashMap, net::SocketAddr};
+use std::{collections::HashMap, fmt, net::SocketAddr};
 
 use serde::Deserialize;
 use vallum_mqtt::{packet::QoS, topic::filter_covers};
@@ -51,8 +51,8 @@ impl BrokerConfig {
 pub struct ListenerConfig {
     /// `type:name`, for example `tcp:default`.
     pub id: String,
-    /// Address to bind; port 0 takes a free one.
-    pub bind: SocketAddr,
+    /// Where to listen.
+    pub bind: Bind,
     /// Most connections at a time; `None` is no limit.
     pub max_connections: Option<usize>,
     /// Index of its zone in [`BrokerConfig::zones`].
@@ -65,6 +65,35 @@ pub struct ListenerConfig {
     pub proxy_protocol: Option<ProxyConfig>,
     /// MQTT comes in a WebSocket; `None`: right on the socket.
     pub websocket: Option<WebSocketConfig>,
+}
+
+/// Where a listener listens.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+#[serde(untagged)]
+pub enum Bind {
+    /// An address and a port; port 0 takes a free one.
+    Tcp(SocketAddr),
+    /// A file.
+    Unix(UnixBind),
+}
+
+impl fmt::Display for Bind {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Tcp(address) => address.fmt(f),
+            Self::Unix(bind) => f.write_str(&bind.path),
+        }
+    }
+}
+
+/// The file of a Unix socket.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct UnixBind {
+    /// Absolute path.
+    pub path: String,
+    /// Who may connect: permission bits of the file.
+    pub mode: u32,
 }
 
 /// The PROXY protocol of a listener: a header is due on every connection.

@@ -48,6 +48,7 @@ impl Broker {
     fn listeners(&self) -> Vec<(String, String, u16)> {
         let place = |(id, endpoint): (Arc<str>, Endpoint)| match endpoint {
             Endpoint::Tcp(address) => (id.to_string(), address.ip().to_string(), address.port()),
+            Endpoint::Unix(path) => (id.to_string(), path.to_string_lossy().into_owned(), 0),
         };
         self.0.listeners().into_iter().map(place).collect()
     }

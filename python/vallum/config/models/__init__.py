@@ -23,7 +23,14 @@ from vallum.config.models.authentication import (
 from vallum.config.models.authorization import DEFAULT_RULES, Authorization, FileSource
 from vallum.config.models.broker import BrokerRoot
 from vallum.config.models.dashboard import Dashboard
-from vallum.config.models.listeners import Listener, Listeners, TcpListener, WsListener, bind_of
+from vallum.config.models.listeners import (
+    Listener,
+    Listeners,
+    TcpListener,
+    UnixListener,
+    WsListener,
+    bind_of,
+)
 from vallum.config.models.log import Log
 from vallum.config.models.mqtt import ClientAttribute, Mqtt
 from vallum.config.models.node import Node
@@ -58,6 +65,7 @@ __all__ = [
     "Secret",
     "Section",
     "TcpListener",
+    "UnixListener",
     "WsListener",
     "Zone",
     "authenticator_id",

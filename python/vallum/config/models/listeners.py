@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import ipaddress
+import os
 import re
 from datetime import timedelta
 from typing import Annotated, Any, Literal
 
-from pydantic import AliasChoices, BeforeValidator, Field
+from pydantic import AliasChoices, BeforeValidator, Field, ValidationInfo, model_validator
 
 from vallum.config.models.authentication import Chain
-from vallum.config.models.section import Section, problem
+from vallum.config.models.section import Section, context_of, problem, problems
 from vallum.config.models.tls import ServerTls
 from vallum.config.models.types import (
     BindAddress,
@@ -269,6 +270,44 @@ class WssListener(WsListener):
     """Certificates and versions."""
 
 
+_MAX_SOCKET_PATH = 107
+"""Bytes the system has room for in the address of a Unix socket."""
+
+
+def _socket_path(value: Any, info: ValidationInfo) -> Any:
+    if not isinstance(value, str) or not value:
+        raise problem('must be the path of a file, for example "/run/vallum/mqtt.sock"')
+    path = str(context_of(info).path(value))
+    if len(os.fsencode(path)) > _MAX_SOCKET_PATH:
+        raise problem(f"{path}: longer than the {_MAX_SOCKET_PATH} bytes a socket's path may have")
+    return path
+
+
+def _mode(value: Any) -> Any:
+    if isinstance(value, str) and re.fullmatch("0?[0-7]{3}", value):
+        return value
+    raise problem('must be permission bits in octal, in quotes, for example "0660"')
+
+
+class UnixListener(Listener):
+    """`listeners.unix.NAME`: a Unix socket."""
+
+    path: Annotated[str, BeforeValidator(_socket_path)]
+    """Its file. A socket that nobody listens on is replaced, anything else is left alone."""
+    mode: Annotated[str, BeforeValidator(_mode)] = "0660"
+    """Permission bits of the file, in quotes: who may connect must be allowed to write to it."""
+
+    @model_validator(mode="before")
+    @classmethod
+    def _no_address(cls, data: Any) -> Any:
+        keys = data if isinstance(data, dict) else ()
+        unfit = [key for key in keys if key == "bind" or key.startswith(("access_r", "proxy_"))]
+        if unfit:
+            advice = "a Unix socket has no address: write 'path', and 'mode' for who may connect"
+            raise problems(((key,), f"cannot be used here: {advice}") for key in unfit)
+        return data
+
+
 class Listeners(Section):
     """`listeners`: by type, then by name."""
 
@@ -281,11 +320,14 @@ class Listeners(Section):
     wss: dict[str, WssListener] = Field(default_factory=dict)
     """WebSocket over TLS."""
 
+    unix: dict[str, UnixListener] = Field(default_factory=dict)
+    """Unix sockets."""
+
     def items(self) -> list[tuple[str, str, Listener]]:
         """All listeners as (type, name, listener), in written order within a type."""
         return [
             (kind, name, listener)
-            for kind in DEFAULT_PORTS
+            for kind in type(self).model_fields
             for name, listener in getattr(self, kind).items()
         ]
 
@@ -294,4 +336,5 @@ def bind_of(kind: str, name: str, listener: Listener) -> IpPort | None:
     """Where a listener binds, its default included; None if it must say and does not."""
     if listener.bind is not None:
         return listener.bind
-    return IpPort(None, DEFAULT_PORTS[kind]) if name == "default" else None
+    port = DEFAULT_PORTS.get(kind) if name == "default" else None
+    return None if port is None else IpPort(None, port)

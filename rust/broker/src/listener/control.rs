@@ -18,7 +18,7 @@ use super::{
 };
 use crate::{
     broker::BrokerError,
-    config::{ListenerConfig, ZoneConfig},
+    config::{Bind, ListenerConfig, ZoneConfig},
     shared::{Inbound, Shared},
 };
 
@@ -68,6 +68,11 @@ impl Listeners {
             .iter()
             .map(|each| (Arc::clone(&each.info.id), each.info.endpoint.clone()))
             .collect()
+    }
+
+    /// Close every socket.
+    pub(crate) fn close(&mut self) {
+        self.running.clear();
     }
 
     /// Whether `id` listens.
@@ -163,10 +168,11 @@ impl Listeners {
         };
         let same = self.running.iter().position(|each| is(each, config));
         same.or_else(|| {
+            let fixed = !matches!(config.bind, Bind::Tcp(address) if address.port() == 0);
             let goes = |each: &Running| !wanted.iter().any(|other| is(each, other));
-            self.running.iter().position(|each| {
-                config.bind.port() != 0 && each.config.bind == config.bind && goes(each)
-            })
+            self.running
+                .iter()
+                .position(|each| fixed && each.config.bind == config.bind && goes(each))
         })
     }
 
@@ -257,7 +263,7 @@ impl Running {
             .map_err(unusable)?;
         let failed = |error| BrokerError::Listen {
             id: config.id.clone(),
-            address: config.bind,
+            bind: config.bind.clone(),
             error,
         };
         let socket = match old {

@@ -1,7 +1,7 @@
 //! Listeners: where connections come from.
 //!
 //! - `control`: opening, changing and closing them while the broker runs.
-//! - [`acceptor`]: their sockets. - [`tcp`]: those of TCP.
+//! - [`acceptor`]: their sockets. - [`tcp`], `unix`: opening them.
 //! - `table`: what connections know of the listener they came to, and of its zone.
 //! - `access`: who may connect.
 
@@ -10,5 +10,6 @@ pub(crate) mod access;
 pub(crate) mod control;
 pub(crate) mod table;
 pub mod tcp;
+mod unix;
 
 pub use acceptor::Endpoint;

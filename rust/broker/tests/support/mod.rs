@@ -110,6 +110,7 @@ pub(crate) fn open_broker(loops: usize) -> Broker {
 pub(crate) fn address(broker: &Broker) -> SocketAddr {
     match broker.listeners().into_iter().next().unwrap().1 {
         Endpoint::Tcp(address) => address,
+        Endpoint::Unix(path) => panic!("{}", path.display()),
     }
 }
 
