@@ -121,7 +121,8 @@ def test_broker_values(broker: dict[str, Any]) -> None:
 WEB = load(
     text="""
     listeners.tcp.default.enable = false
-    listeners.ws.default { websocket { max_frame_size = 1MB, check_origin_enable = true } }
+    listeners.ws.default { websocket { max_frame_size = 1MB, check_origin_enable = true
+                                        proxy_headers_trusted = "10.0.0.0/8" } }
     """,
     env={},
 )
@@ -134,6 +135,7 @@ def test_websocket() -> None:
     websocket = listener["websocket"]
     assert set(websocket) == members(BROKER, "WebSocketConfig")
     assert set(websocket["origins"]) == members(BROKER, "OriginConfig")
+    assert set(websocket["forwarded"]) == members(BROKER, "ForwardedConfig")
     assert websocket["path"] == "/mqtt"
     assert websocket["max_frame_size"] == 1024 * 1024
     assert websocket["subprotocols"] == ["mqtt", "mqtt-v3", "mqtt-v3.1.1", "mqtt-v5"]
@@ -219,6 +221,10 @@ WEBSOCKET_KEYS = {
     "check_origin_enable",
     "allow_origin_absence",
     "check_origins",
+    "proxy_address_header",
+    "proxy_port_header",
+    "proxy_headers_trusted",
+    "mqtt_piggyback",
 }
 
 

@@ -11,7 +11,9 @@ listeners: id, bind (address, or {path, mode} of a Unix socket), max_connections
            zone (index), backlog, access_rules[],
            proxy_protocol{timeout_ms, trusted[]} (null: off),
            websocket{path, max_frame_size, fail_if_no_subprotocol, subprotocols[],
-           origins{allow_absence, allowed[]} (null: not looked at)} (null: plain TCP)
+           origins{allow_absence, allowed[]} (null: not looked at),
+           forwarded{address_header, port_header, trusted[]} (null: believed from nobody),
+           idle_timeout, one_packet_a_frame} (null: plain TCP)
 mqtt:      idle_timeout_ms, max_packet_size, max_clientid_len, max_topic_levels, max_topic_alias,
            max_qos_allowed, retain_available, wildcard_subscription, shared_subscription,
            exclusive_subscription, subscription_max_qos_rules[matches, equals, qos],
@@ -64,6 +66,7 @@ from vallum.config.models import (
     authenticator_id,
     bind_of,
 )
+from vallum.config.models.listeners import WebSocket
 from vallum.config.translate import faults_of
 from vallum.errors import ConfigError, Fault
 
@@ -222,7 +225,7 @@ def broker_document(config: Config, *, loops: int = 0) -> dict[str, Any]:
                 "backlog": min(listener.tcp_options.backlog, _MAX_BACKLOG),
                 "access_rules": [_access_rule(rule) for rule in listener.access_rules],
                 "proxy_protocol": _proxy_protocol(listener, config.profile),
-                "websocket": _websocket(listener),
+                "websocket": _websocket(listener, config.profile),
             }
             for kind, name, listener in config.enabled_listeners()
             if (bind := _bind(kind, name, listener, config.profile)) is not None
@@ -313,7 +316,7 @@ def _proxy_protocol(listener: Listener, profile: Profile) -> dict[str, Any] | No
     }
 
 
-def _websocket(listener: Listener) -> dict[str, Any] | None:
+def _websocket(listener: Listener, profile: Profile) -> dict[str, Any] | None:
     if not isinstance(listener, WsListener):
         return None
     options = listener.websocket
@@ -328,6 +331,22 @@ def _websocket(listener: Listener) -> dict[str, Any] | None:
         }
         if options.check_origin_enable
         else None,
+        "forwarded": _forwarded(options, profile),
+        "idle_timeout": _seconds(options.idle_timeout),
+        "one_packet_a_frame": options.mqtt_piggyback == "single",
+    }
+
+
+def _forwarded(options: WebSocket, profile: Profile) -> dict[str, Any] | None:
+    trusted = options.proxy_headers_trusted
+    if trusted is None:
+        trusted = () if profile == "hardened" else _EVERYBODY
+    if not trusted:
+        return None
+    return {
+        "address_header": options.proxy_address_header,
+        "port_header": options.proxy_port_header,
+        "trusted": [_network(block) for block in trusted],
     }
 
 

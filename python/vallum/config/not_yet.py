@@ -18,7 +18,6 @@ from vallum.config.models import Section
 from vallum.config.paths import Step, dotted, find, locate
 
 _LIMITS = "rate limits are not enforced yet"
-_FORWARDED = "HTTP headers are believed from nobody: use proxy_protocol"
 _IDLE = "it means nothing to this broker"
 _ROOT = "the root of this name does nothing yet"
 _GROUPS = "groups have members of all zones: set it in the root mqtt"
@@ -57,12 +56,8 @@ NOT_YET: dict[str, str] = {
     "listeners.*.*.tcp_options.send_timeout": "a slow reader never blocks a writer here",
     "listeners.*.*.tcp_options.send_timeout_close": "a slow reader never blocks a writer here",
     "listeners.*.*.tcp_options.sndbuf": "the system chooses",
-    "listeners.ws.*.websocket.compress": "frames are never compressed",
+    "listeners.ws.*.websocket.compress": "the extension is answered without: frames are plain",
     "listeners.ws.*.websocket.deflate_opts": "frames are never compressed",
-    "listeners.ws.*.websocket.idle_timeout": "MQTT's own Keep Alive is what counts",
-    "listeners.ws.*.websocket.mqtt_piggyback": "a frame may always hold several packets",
-    "listeners.ws.*.websocket.proxy_address_header": _FORWARDED,
-    "listeners.ws.*.websocket.proxy_port_header": _FORWARDED,
     "listeners.ws.*.websocket.validate_utf8": "text frames are always refused",
     "log.audit": "there is no audit log yet",
     "log.console.payload_encode": "payloads are never logged",

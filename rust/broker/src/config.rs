@@ -120,6 +120,24 @@ pub struct WebSocketConfig {
     pub subprotocols: Vec<String>,
     /// Which pages may connect; `None`: all.
     pub origins: Option<OriginConfig>,
+    /// Headers that announce the client's address; `None`: none is believed.
+    pub forwarded: Option<ForwardedConfig>,
+    /// Seconds without anything from the client after which the connection is closed.
+    pub idle_timeout: u32,
+    /// Whether each packet to the client has a frame of its own.
+    pub one_packet_a_frame: bool,
+}
+
+/// Headers that announce the client's address.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ForwardedConfig {
+    /// The one with addresses, such as `x-forwarded-for`.
+    pub address_header: String,
+    /// The one with the port, such as `x-forwarded-port`.
+    pub port_header: String,
+    /// Addresses and blocks of the proxies that are believed.
+    pub trusted: Vec<String>,
 }
 
 /// The Origin check of a listener.

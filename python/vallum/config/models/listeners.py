@@ -146,11 +146,12 @@ class WebSocket(Section):
     mqtt_path: Text = "/mqtt"
     """Path of the upgrade request."""
     mqtt_piggyback: Literal["single", "multiple"] = "multiple"
-    """Whether a frame may hold several packets."""
+    """Whether a frame to a client may hold several packets. From clients it always may."""
     compress: Bool = False
     """permessage-deflate."""
     idle_timeout: Duration = timedelta(seconds=7200)
-    """Time without a frame after which the connection is closed."""
+    """Time without anything from a client after which its connection is closed, with Keep Alive or
+    without."""
     max_frame_size: BytesizeOrInfinity = None
     """Bytes of the largest frame."""
     fail_if_no_subprotocol: Bool = True
@@ -164,9 +165,14 @@ class WebSocket(Section):
     check_origins: CommaList = ("http://localhost:18083", "http://127.0.0.1:18083")
     """Origins accepted then."""
     proxy_address_header: Text = "x-forwarded-for"
-    """Header with the client's address."""
+    """Header with the client's address, or with those of all hops: the last that is no proxy of
+    `proxy_headers_trusted` is taken. Not looked at with `proxy_protocol`."""
     proxy_port_header: Text = "x-forwarded-port"
     """Header with the client's port."""
+    proxy_headers_trusted: Annotated[tuple[str, ...] | None, BeforeValidator(_proxies)] = None
+    """Proxies whose headers are believed, as addresses and CIDR blocks. None: nobody in the
+    hardened profile, everybody in legacy. `access_rules` judge both the proxy and the address it
+    announces."""
     validate_utf8: Bool = True
     """Whether text frames are checked."""
     deflate_opts: DeflateOptions = Field(default_factory=DeflateOptions)

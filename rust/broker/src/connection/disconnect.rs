@@ -106,7 +106,7 @@ impl EventLoop {
                 .flush(&mut connection.transport, &mut self.pool);
             self.metrics().bytes_sent.add(bytes as u64);
         }
-        connection.transport.finish();
+        connection.transport.finish(self.stopping);
         self.forget_listener_slot(connection.listener);
         if connection.tail.capacity() > 0 {
             self.pool.give(std::mem::take(&mut connection.tail));

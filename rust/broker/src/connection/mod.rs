@@ -119,6 +119,16 @@ impl Connection {
     }
 }
 
+impl Connection {
+    /// Broker second in which it is dead unless something comes, by Keep Alive [MQTT-3.1.2-22] or by its
+    /// transport; `None` is never.
+    pub(crate) fn dead_at(&self) -> Option<u32> {
+        let silent = self.last_packet.saturating_add(self.patience);
+        let silent = (self.patience > 0).then_some(silent);
+        silent.into_iter().chain(self.transport.idle_until()).min()
+    }
+}
+
 impl EventLoop {
     /// Handle one packet. The file that holds the handler is named after the packet.
     pub(crate) fn on_packet(&mut self, slot: u32, header: FixedHeader, body: &[u8]) -> Flow {

@@ -8,7 +8,11 @@ use super::EventLoop;
 use crate::{
     connection::{Phase, disconnect::Close},
     event::Refusal,
-    transport::proxy::{self, Origin},
+    listener::forwarded::{Forwarded, Malformed},
+    transport::{
+        Transport,
+        proxy::{self, Origin},
+    },
 };
 
 impl EventLoop {
@@ -51,6 +55,42 @@ impl EventLoop {
             Some(rest) if !rest.is_empty() => self.unwrap(slot, rest),
             _ => true,
         }
+    }
+
+    /// Take in where the request of a WebSocket says that it comes from; `false` if the connection is gone.
+    ///
+    /// Behind the PROXY protocol it was announced already, and by then the peer is no proxy.
+    pub(super) fn take_forwarded(&mut self, slot: u32, said: &Forwarded) -> bool {
+        let Some(connection) = self.connections.get(slot as usize) else {
+            return false;
+        };
+        let (socket_peer, listener) = (connection.peer, connection.listener);
+        let info = self.listener(listener);
+        let Some(proxies) = info.forwarded.as_ref().filter(|_| info.proxies.is_none()) else {
+            return true;
+        };
+        match proxies.client(socket_peer, said) {
+            Ok(None) => return true,
+            Ok(Some(peer)) if info.access.admit(peer.ip()) => {
+                if let Some(connection) = self.connections.get_mut(slot as usize) {
+                    connection.peer = peer;
+                }
+                return true;
+            }
+            Ok(Some(peer)) => self.refuse_address(listener, peer),
+            Err(Malformed) => {
+                self.metrics().proxy_refused.add(1);
+                let reason = "forwarded_address_malformed";
+                self.report_peer(listener, socket_peer, "proxy_headers", reason);
+            }
+        }
+        if let Some(connection) = self.connections.get_mut(slot as usize)
+            && let Transport::WebSocket(socket) = &mut connection.transport
+        {
+            socket.forbid();
+        }
+        self.close(slot, Close::PeerGone);
+        false
     }
 
     /// Close a connection whose header is missing, late or malformed.

@@ -66,15 +66,13 @@ impl EventLoop {
                     self.watch(dead_at, (slot, generation));
                 }
             }
-            Phase::Online(_) if connection.patience > 0 => {
-                let dead_at = connection.last_packet.saturating_add(connection.patience);
-                if now >= dead_at {
+            Phase::Online(_) => match connection.dead_at() {
+                Some(dead_at) if now >= dead_at => {
                     self.close(slot, Close::Server(ReasonCode::KeepAliveTimeout));
-                } else {
-                    self.watch(dead_at, (slot, generation));
                 }
-            }
-            Phase::Online(_) => {}
+                Some(dead_at) => self.watch(dead_at, (slot, generation)),
+                None => {}
+            },
         }
     }
 }

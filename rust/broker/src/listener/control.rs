@@ -14,6 +14,7 @@ use std::{
 use super::{
     acceptor::{Acceptor, Endpoint, ListeningSocket},
     access::{AccessRules, TrustedProxies},
+    forwarded::ForwardedBy,
     table::{ListenerInfo, ListenerTable},
 };
 use crate::{
@@ -261,6 +262,14 @@ impl Running {
             .map(TrustedProxies::compile)
             .transpose()
             .map_err(unusable)?;
+        let headers = config
+            .websocket
+            .as_ref()
+            .and_then(|web| web.forwarded.as_ref());
+        let forwarded = headers
+            .map(ForwardedBy::compile)
+            .transpose()
+            .map_err(unusable)?;
         let failed = |error| BrokerError::Listen {
             id: config.id.clone(),
             bind: config.bind.clone(),
@@ -285,6 +294,7 @@ impl Running {
             access,
             proxies,
             websocket: config.websocket.clone().map(Arc::new),
+            forwarded,
         };
         let running = Self {
             config,

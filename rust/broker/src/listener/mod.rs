@@ -3,11 +3,12 @@
 //! - `control`: opening, changing and closing them while the broker runs.
 //! - [`acceptor`]: their sockets. - [`tcp`], `unix`: opening them.
 //! - `table`: what connections know of the listener they came to, and of its zone.
-//! - `access`: who may connect.
+//! - `access`: who may connect. - [`forwarded`]: addresses that HTTP proxies announce.
 
 pub mod acceptor;
 pub(crate) mod access;
 pub(crate) mod control;
+pub mod forwarded;
 pub(crate) mod table;
 pub mod tcp;
 mod unix;

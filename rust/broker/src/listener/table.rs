@@ -9,6 +9,7 @@ use std::sync::{
 use super::{
     acceptor::Endpoint,
     access::{AccessRules, TrustedProxies},
+    forwarded::ForwardedBy,
 };
 use crate::config::{MqttConfig, WebSocketConfig, ZoneConfig};
 
@@ -41,6 +42,8 @@ pub(crate) struct ListenerInfo {
     pub(crate) proxies: Option<TrustedProxies>,
     /// MQTT comes in a WebSocket.
     pub(crate) websocket: Option<Arc<WebSocketConfig>>,
+    /// The HTTP proxies in front of it, if their headers are believed.
+    pub(crate) forwarded: Option<ForwardedBy>,
 }
 
 impl ListenerInfo {

@@ -115,7 +115,6 @@ impl EventLoop {
         session.expiry_interval = accepted.wishes.expiry_interval;
         session.window = window;
         session.zone = zone;
-        let now = self.now;
         let Some(connection) = self.connections.get_mut(slot as usize) else {
             return;
         };
@@ -131,9 +130,8 @@ impl EventLoop {
         if connection.version == Version::V5 {
             connection.v5 = Some(Box::<V5State>::default());
         }
-        if connection.patience > 0 {
+        if let Some(at) = connection.dead_at() {
             let entry = (slot, connection.generation);
-            let at = now.saturating_add(connection.patience);
             self.watch(at, entry);
         }
         self.metrics().client_connected.add(1);

@@ -44,11 +44,20 @@ impl Transport {
         }
     }
 
-    /// Say goodbye in the transport's own way, as far as the socket takes it.
-    pub(crate) fn finish(&mut self) {
+    /// Broker second in which it is to be closed if nothing is read until then, whatever MQTT says.
+    pub(crate) fn idle_until(&self) -> Option<u32> {
+        match self {
+            Self::Tcp(_) => None,
+            Self::WebSocket(socket) => Some(socket.idle_until()),
+        }
+    }
+
+    /// Say goodbye in the transport's own way, as far as the socket takes it; `going_away` if the whole
+    /// broker stops.
+    pub(crate) fn finish(&mut self, going_away: bool) {
         match self {
             Self::Tcp(_) => {}
-            Self::WebSocket(socket) => socket.finish(),
+            Self::WebSocket(socket) => socket.finish(going_away),
         }
     }
 }
