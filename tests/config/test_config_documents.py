@@ -94,6 +94,10 @@ def test_broker_values(broker: dict[str, Any]) -> None:
             "max_connections": None,
             "zone": 0,
             "backlog": 1024,
+            "socket": {"nodelay": True, "keepalive": None, "sndbuf": None, "recbuf": None},
+            "send_timeout": 15,
+            "max_conn_rate": None,
+            "max_conn_burst": None,
             "access_rules": ["allow all"],
             "proxy_protocol": None,
             "websocket": None,
@@ -104,6 +108,10 @@ def test_broker_values(broker: dict[str, Any]) -> None:
             "max_connections": None,
             "zone": 1,
             "backlog": 1024,
+            "socket": {"nodelay": True, "keepalive": None, "sndbuf": None, "recbuf": None},
+            "send_timeout": 15,
+            "max_conn_rate": None,
+            "max_conn_burst": None,
             "access_rules": ["allow all"],
             "proxy_protocol": None,
             "websocket": None,
@@ -157,6 +165,29 @@ def test_proxies(env: dict[str, str], text: str, trusted: list[str]) -> None:
     config = load(text=f"listeners.tcp.default {{ proxy_protocol = true, {text} }}", env=env)
     [listener] = broker_document(config)["listeners"]
     assert listener["proxy_protocol"] == {"timeout_ms": 3000, "trusted": trusted}
+
+
+def test_sockets_and_rates() -> None:
+    text = """
+    listeners.tcp.default { max_conn_rate = "100/10s", max_conn_burst = "7/1m"
+      tcp_options { nodelay = false, keepalive = "240,30,5", sndbuf = 64KB, recbuf = 32KB
+                    send_timeout = 100ms } }
+    listeners.tcp.b { bind = 1, tcp_options.send_timeout_close = false }
+    """
+    config = load(text=text, env={})
+    assert not [warning for warning in config.warnings if "no effect" in warning.problem]
+    first, second = broker_document(config)["listeners"]
+    assert first["socket"] == {
+        "nodelay": False,
+        "keepalive": [240, 30, 5],
+        "sndbuf": 65536,
+        "recbuf": 32768,
+    }
+    assert set(first["socket"]) == members(BROKER, "SocketConfig")
+    assert first["max_conn_rate"] == {"amount": 100, "per_ms": 10_000}
+    assert first["max_conn_burst"] == {"amount": 7, "per_ms": 60_000}
+    assert set(first["max_conn_rate"]) == members(BROKER, "RateConfig")
+    assert (first["send_timeout"], second["send_timeout"]) == (1, None)
 
 
 def test_access_rules() -> None:

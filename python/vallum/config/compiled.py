@@ -8,7 +8,10 @@ sizes bytes; null is "no bound" or "none".
 broker:    version, loops, listeners[], zones[name, mqtt] (`default` first), max_outbox_bytes,
            shared_subscription{strategy, initial_sticky_pick}, retainer, broker
 listeners: id, bind (address, or {path, mode} of a Unix socket), max_connections,
-           zone (index), backlog, access_rules[],
+           zone (index), backlog,
+           socket{nodelay, keepalive[idle, interval, probes], sndbuf, recbuf},
+           send_timeout (null: never), max_conn_rate{amount, per_ms} (null: no limit),
+           max_conn_burst{amount, per_ms} (null: none), access_rules[],
            proxy_protocol{timeout_ms, trusted[]} (null: off),
            websocket{path, max_frame_size, fail_if_no_subprotocol, subprotocols[],
            origins{allow_absence, allowed[]} (null: not looked at),
@@ -66,7 +69,8 @@ from vallum.config.models import (
     authenticator_id,
     bind_of,
 )
-from vallum.config.models.listeners import WebSocket
+from vallum.config.models.listeners import TcpOptions, WebSocket
+from vallum.config.models.types import Rate
 from vallum.config.translate import faults_of
 from vallum.errors import ConfigError, Fault
 
@@ -79,7 +83,7 @@ _LOOPBACK = ("127.0.0.0/8", "::1")
 _EVERYBODY = ("0.0.0.0/0", "::/0")
 _U32_MAX = 2**32 - 1
 _U16_MAX = 2**16 - 1
-_MAX_BACKLOG = 2**31 - 1
+_MAX_BACKLOG = _MAX_BUFFER = 2**31 - 1
 
 
 def policy_document(config: Config) -> dict[str, Any]:
@@ -223,6 +227,10 @@ def broker_document(config: Config, *, loops: int = 0) -> dict[str, Any]:
                 "max_connections": listener.max_connections,
                 "zone": zones.index(listener.zone),
                 "backlog": min(listener.tcp_options.backlog, _MAX_BACKLOG),
+                "socket": _socket(listener.tcp_options),
+                "send_timeout": _send_timeout(listener.tcp_options),
+                "max_conn_rate": _rate(listener.max_conn_rate),
+                "max_conn_burst": _rate(listener.max_conn_burst),
                 "access_rules": [_access_rule(rule) for rule in listener.access_rules],
                 "proxy_protocol": _proxy_protocol(listener, config.profile),
                 "websocket": _websocket(listener, config.profile),
@@ -292,6 +300,25 @@ def _bind(
         return {"path": listener.path, "mode": int(listener.mode, 8)}
     bind = bind_of(kind, name, listener)
     return None if bind is None else bind.resolved(loopback=profile == "hardened")
+
+
+def _socket(options: TcpOptions) -> dict[str, Any]:
+    return {
+        "nodelay": options.nodelay,
+        "keepalive": options.keepalive and [*options.keepalive],
+        "sndbuf": _at_most(options.sndbuf, _MAX_BUFFER),
+        "recbuf": _at_most(options.recbuf, _MAX_BUFFER),
+    }
+
+
+def _send_timeout(options: TcpOptions) -> int | None:
+    return max(_seconds(options.send_timeout) or 0, 1) if options.send_timeout_close else None
+
+
+def _rate(rate: Rate | None) -> dict[str, int] | None:
+    if rate is None:
+        return None
+    return {"amount": min(rate.amount, _U32_MAX), "per_ms": _ms(rate.per)}
 
 
 def _access_rule(rule: str) -> str:

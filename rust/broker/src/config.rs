@@ -59,12 +59,45 @@ pub struct ListenerConfig {
     pub zone: u16,
     /// Length of the accept queue asked of the system.
     pub backlog: i32,
+    /// Options of its sockets.
+    pub socket: SocketConfig,
+    /// Seconds after which a client that takes nothing of what waits for it is closed; `None` is never.
+    pub send_timeout: Option<u32>,
+    /// New connections in a time; `None` is no limit.
+    pub max_conn_rate: Option<RateConfig>,
+    /// New connections above the rate; `None` is none.
+    pub max_conn_burst: Option<RateConfig>,
     /// Who may connect, `allow|deny all|ADDRESS|CIDR` each: the first that fits decides.
     pub access_rules: Vec<String>,
     /// The PROXY protocol; `None`: no header is read, and none is believed.
     pub proxy_protocol: Option<ProxyConfig>,
     /// MQTT comes in a WebSocket; `None`: right on the socket.
     pub websocket: Option<WebSocketConfig>,
+}
+
+/// Options of a listener's sockets. Connections inherit them.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct SocketConfig {
+    /// `TCP_NODELAY`.
+    pub nodelay: bool,
+    /// Seconds until the first TCP keep-alive probe and between probes, and how many stay unanswered;
+    /// `None`: no probes.
+    pub keepalive: Option<(u32, u32, u32)>,
+    /// `SO_SNDBUF` in bytes; `None`: as the system likes.
+    pub sndbuf: Option<u32>,
+    /// `SO_RCVBUF` in bytes; `None`: as the system likes.
+    pub recbuf: Option<u32>,
+}
+
+/// So many in such a time.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct RateConfig {
+    /// How many.
+    pub amount: u32,
+    /// In how many milliseconds.
+    pub per_ms: u64,
 }
 
 /// Where a listener listens.

@@ -100,9 +100,9 @@ class TcpOptions(Section):
     backlog: PositiveInt = 1024
     """Connections the kernel keeps until they are accepted."""
     send_timeout: Duration = timedelta(seconds=15)
-    """How long a write may block."""
+    """How long a client may take nothing of what waits for it, to the second."""
     send_timeout_close: Bool = True
-    """Whether the connection is closed then."""
+    """Whether its connection is closed then."""
     buffer: Bytesize = 4096
     """Bytes of the user-space buffer."""
     recbuf: Bytesize | None = None
@@ -118,7 +118,8 @@ class TcpOptions(Section):
     reuseaddr: Bool = True
     """SO_REUSEADDR."""
     keepalive: Annotated[tuple[int, int, int] | None, BeforeValidator(_keepalive)] = None
-    """Idle and interval seconds and number of TCP keep-alive probes."""
+    """TCP keep-alive: seconds until the first probe and between probes, and how many may stay
+    unanswered, as `"240,30,5"`; `none`: no probes."""
 
 
 class DeflateOptions(Section):
@@ -217,9 +218,10 @@ class Listener(Section):
     allow_log_packet_data_from: CommaList = ()
     """Peers whose packets may be logged."""
     max_conn_rate: RateLimit = None
-    """New connections of this listener."""
+    """New connections of this listener. One above it is closed, and so is all that comes in the
+    next 100 ms."""
     max_conn_burst: Burst = None
-    """Connections above that rate."""
+    """Connections above that rate, once in its own time."""
     messages_rate: RateLimit = None
     """Messages from each client."""
     messages_burst: Burst = None

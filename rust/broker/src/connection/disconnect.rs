@@ -112,6 +112,9 @@ impl EventLoop {
             self.pool.give(std::mem::take(&mut connection.tail));
         }
         let phase = connection.phase;
+        if connection.watches_write {
+            self.forget_stalled(slot);
+        }
         drop(connection);
         if let Phase::Online(session_slot) = phase {
             self.metrics().client_disconnected.add(1);

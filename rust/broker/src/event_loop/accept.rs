@@ -1,12 +1,13 @@
 //! New connections.
 
-use std::{io, mem, sync::Arc};
+use std::{io, mem, sync::Arc, time::Instant};
 
 use mio::{Interest, Token};
 
-use super::{EventLoop, token_of};
+use super::{EventLoop, listeners::Listening, token_of};
 use crate::{
     connection::{Connection, Phase},
+    listener::rate::Admission,
     shared::Inbound,
     transport::{Transport, websocket::WebSocket},
 };
@@ -17,7 +18,7 @@ const ACCEPT_SLICE: usize = 256;
 impl EventLoop {
     /// Accept what waits at the listener with this index.
     pub(super) fn accept_at(&mut self, index: usize) {
-        let is = |(each, _): &(u16, _)| usize::from(*each) == index;
+        let is = |each: &Listening| usize::from(each.index) == index;
         if let Some(n) = self.listeners.iter().position(is) {
             self.accept(n);
         }
@@ -26,11 +27,11 @@ impl EventLoop {
     /// Accept what waits at listener `n` of this loop and spread it over the loops.
     fn accept(&mut self, n: usize) {
         for _ in 0..ACCEPT_SLICE {
-            let Some((info_index, listener)) = self.listeners.get(n) else {
+            let Some(listening) = self.listeners.get_mut(n) else {
                 return;
             };
-            let info_index = *info_index;
-            let (stream, peer) = match listener.accept() {
+            let info_index = listening.index;
+            let (stream, peer) = match listening.acceptor.accept() {
                 Ok(accepted) => accepted,
                 Err(e) if e.kind() == io::ErrorKind::WouldBlock => return,
                 Err(e) if e.kind() == io::ErrorKind::ConnectionAborted => continue,
@@ -42,6 +43,16 @@ impl EventLoop {
                     return;
                 }
             };
+            if let Some(rate) = &mut listening.rate {
+                match rate.admit(Instant::now()) {
+                    Admission::Taken => {}
+                    refused => {
+                        drop(stream);
+                        self.refuse_over_rate(info_index, peer, refused);
+                        continue;
+                    }
+                }
+            }
             let info = self.listener(info_index);
             // Before anything is read: behind proxies the socket's peer must be one of them, and the
             // rules judge the address its header announces.
@@ -79,12 +90,12 @@ impl EventLoop {
             }
         }
         // The listener is edge-triggered and more may wait: arm it anew, so that the next turn sees it.
-        if let Some((index, listener)) = self.listeners.get_mut(n) {
-            let token = Token(super::FIRST_LISTENER + usize::from(*index));
-            let _ = self
-                .poll
-                .registry()
-                .reregister(listener, token, Interest::READABLE);
+        if let Some(listening) = self.listeners.get_mut(n) {
+            let token = Token(super::FIRST_LISTENER + usize::from(listening.index));
+            let _ =
+                self.poll
+                    .registry()
+                    .reregister(&mut listening.acceptor, token, Interest::READABLE);
         }
     }
 

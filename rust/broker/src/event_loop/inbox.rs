@@ -64,6 +64,9 @@ impl EventLoop {
             self.forget_listener_slot(connection.listener);
             return;
         }
+        if connection.watches_write {
+            self.forget_stalled(slot);
+        }
         connection.dirty = false;
         connection.out.blocked = false;
         connection.watches_write = false;

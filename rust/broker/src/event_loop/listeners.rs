@@ -1,15 +1,29 @@
 //! Listeners that come and go while the loop runs.
 
+use std::time::Instant;
+
 use mio::{Interest, Token};
 use vallum_mqtt::packet::ReasonCode;
 
 use super::{EventLoop, FIRST_LISTENER};
-use crate::{connection::disconnect::Close, event::Event, listener::acceptor::Acceptor};
+use crate::{
+    connection::disconnect::Close,
+    event::Event,
+    listener::{acceptor::Acceptor, rate::ConnectionRate},
+};
 
 /// Connections of stopped listeners that are closed in one turn.
 const CLOSE_SLICE: usize = 256;
 /// Connections that are looked at for that in one turn.
 const LOOK_SLICE: usize = 16_384;
+
+/// A listener this loop accepts for.
+pub(super) struct Listening {
+    /// Its place in the table.
+    pub(super) index: u16,
+    pub(super) acceptor: Acceptor,
+    pub(super) rate: Option<ConnectionRate>,
+}
 
 impl EventLoop {
     /// Take up the listeners and zones in force.
@@ -31,18 +45,24 @@ impl EventLoop {
             self.shared.events.push(Event::LoopFailed { index, error });
             return;
         }
-        self.listeners.push((index, acceptor));
+        let rate = self.listener(index).rate;
+        let rate = rate.map(|(rate, burst)| ConnectionRate::new(rate, burst, Instant::now()));
+        self.listeners.push(Listening {
+            index,
+            acceptor,
+            rate,
+        });
     }
 
     /// Accept for it no longer.
     pub(super) fn unlisten(&mut self, index: u16) {
         let registry = self.poll.registry();
-        self.listeners.retain_mut(|(each, acceptor)| {
-            if *each == index {
+        self.listeners.retain_mut(|each| {
+            if each.index == index {
                 // The control plane may hold the same socket, which would stay in the poll.
-                let _ = registry.deregister(acceptor);
+                let _ = registry.deregister(&mut each.acceptor);
             }
-            *each != index
+            each.index != index
         });
         self.listener(index).retire();
     }

@@ -8,6 +8,7 @@
 //! - [`inbox`]: what other threads ask. - [`timers`]: connect deadlines, keep-alive.
 //! - [`wheel`]: the timer wheel.        - [`proxied`]: PROXY headers, addresses refused.
 //! - [`zones`]: whose options hold.    - [`listeners`]: accepting for them, or no longer.
+//! - [`stalled`]: clients that take nothing.
 //!
 //! What each packet does stands in [`crate::connection`], one file a packet.
 
@@ -18,6 +19,7 @@ mod input;
 mod listeners;
 mod output;
 mod proxied;
+mod stalled;
 mod timers;
 mod wheel;
 mod zones;
@@ -34,14 +36,14 @@ use mio::{Events, Poll, Token};
 use slab::Slab;
 use vallum_policy::pipeline::Pipeline;
 
-use self::wheel::Wheel;
 pub(crate) use self::{input::Flow, output::Outgoing};
+use self::{listeners::Listening, stalled::Stalled, wheel::Wheel};
 use crate::{
     clock,
     connection::{BufferPool, Connection, disconnect::Close},
     delayed::DelayedMessages,
     event::Event,
-    listener::{acceptor::Acceptor, table::ListenerTable},
+    listener::table::ListenerTable,
     metrics::Metrics,
     retained::Replay,
     router::Target,
@@ -82,11 +84,13 @@ pub(crate) struct EventLoop {
     pub(crate) shared: Arc<Shared>,
     pub(crate) index: u16,
     poll: Poll,
-    /// Those it accepts for, by index in the table.
-    listeners: Vec<(u16, Acceptor)>,
+    /// Those it accepts for.
+    listeners: Vec<Listening>,
     /// Listeners and zones in force.
     table: Arc<ListenerTable>,
     table_version: usize,
+    /// Connections whose sockets are full.
+    stalled: Stalled,
     /// How far it has come with closing the connections of stopped listeners.
     closing: Option<usize>,
     /// The loop that gets the next accepted connection.
@@ -140,6 +144,7 @@ impl EventLoop {
             listeners: Vec::new(),
             table: shared.table(),
             table_version: shared.table_version(),
+            stalled: Stalled::default(),
             closing: None,
             next_loop: usize::from(index),
             connections: Slab::new(),

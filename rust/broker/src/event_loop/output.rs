@@ -455,9 +455,19 @@ impl EventLoop {
 
     /// Write one connection's output and refill it from the session's queue.
     pub(crate) fn flush(&mut self, slot: u32) {
-        match self.write_out(slot) {
-            Flushed::All => {}
-            Flushed::Blocked => return self.watch_writes(slot),
+        let (flushed, bytes) = self.write_out(slot);
+        match flushed {
+            Flushed::All => {
+                // Only one that was full before can be known as stalled.
+                let connection = self.connections.get(slot as usize);
+                if connection.is_some_and(|c| c.watches_write) {
+                    self.socket_has_room(slot);
+                }
+            }
+            Flushed::Blocked => {
+                self.socket_is_full(slot, bytes);
+                return self.watch_writes(slot);
+            }
             Flushed::Gone => return self.close(slot, Close::PeerGone),
         }
         if let Some(Phase::Online(session)) = self.connections.get(slot as usize).map(|c| c.phase)
@@ -474,13 +484,13 @@ impl EventLoop {
     }
 
     /// Write one connection's output. What follows from that is left to [`EventLoop::flush`]: here we may
-    /// be in the middle of a fan-out, and closing a connection publishes its will.
-    fn write_out(&mut self, slot: u32) -> Flushed {
+    /// be in the middle of a fan-out, and closing a connection publishes its will. Gives the bytes written.
+    fn write_out(&mut self, slot: u32) -> (Flushed, usize) {
         let Some(connection) = self.connections.get_mut(slot as usize) else {
-            return Flushed::Gone;
+            return (Flushed::Gone, 0);
         };
         if connection.out.blocked && connection.watches_write {
-            return Flushed::Blocked;
+            return (Flushed::Blocked, 0);
         }
         let (mut flushed, bytes) = connection
             .out
@@ -496,6 +506,6 @@ impl EventLoop {
             };
         }
         self.metrics().bytes_sent.add(bytes as u64);
-        flushed
+        (flushed, bytes)
     }
 }

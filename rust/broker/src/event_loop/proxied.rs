@@ -8,7 +8,10 @@ use super::EventLoop;
 use crate::{
     connection::{Phase, disconnect::Close},
     event::Refusal,
-    listener::forwarded::{Forwarded, Malformed},
+    listener::{
+        forwarded::{Forwarded, Malformed},
+        rate::Admission,
+    },
     transport::{
         Transport,
         proxy::{self, Origin},
@@ -101,6 +104,14 @@ impl EventLoop {
             self.report_peer(listener, peer, "proxy_protocol", reason);
         }
         self.close(slot, Close::PeerGone);
+    }
+
+    /// Note a connection that came too fast; the first of a storm is worth a line.
+    pub(super) fn refuse_over_rate(&mut self, listener: u16, peer: SocketAddr, why: Admission) {
+        self.metrics().over_rate.add(1);
+        if why == Admission::OverRate {
+            self.report_peer(listener, peer, "max_conn_rate", "connection_rate_exceeded");
+        }
     }
 
     /// Note a connection that its address keeps out.

@@ -46,9 +46,12 @@ impl EventLoop {
         let Some(connection) = self.connections.get(slot as usize) else {
             return;
         };
-        if connection.generation != generation {
+        if connection.generation != generation || !self.look_at_stalled(slot, generation) {
             return;
         }
+        let Some(connection) = self.connections.get(slot as usize) else {
+            return;
+        };
         match connection.phase {
             // Counted from accept, or from the complete CONNECT: one that drips in extends nothing.
             Phase::AwaitProxyHeader | Phase::AwaitConnect | Phase::AwaitVerdict => {

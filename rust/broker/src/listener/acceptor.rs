@@ -74,7 +74,9 @@ impl ListeningSocket {
     /// Open the socket of a listener.
     pub(crate) fn open(config: &ListenerConfig) -> io::Result<Self> {
         match &config.bind {
-            Bind::Tcp(address) => tcp::listen(*address, config.backlog).map(Self::Tcp),
+            Bind::Tcp(address) => {
+                tcp::listen(*address, config.backlog, &config.socket).map(Self::Tcp)
+            }
             Bind::Unix(bind) => unix::listen(bind, config.backlog)
                 .map(|(listener, file)| Self::Unix(listener, Arc::new(file))),
         }
@@ -83,7 +85,10 @@ impl ListeningSocket {
     /// Give a socket that listens already the options of another listener.
     pub(crate) fn configure(&self, config: &ListenerConfig) -> io::Result<()> {
         match self {
-            Self::Tcp(listener) => SockRef::from(listener).listen(config.backlog),
+            Self::Tcp(listener) => {
+                SockRef::from(listener).listen(config.backlog)?;
+                tcp::configure(&SockRef::from(listener), &config.socket)
+            }
             Self::Unix(listener, _) => SockRef::from(listener).listen(config.backlog),
         }
     }

@@ -291,6 +291,10 @@ impl Running {
             predecessors: predecessors.map_or_else(Box::default, |old| old.info.lineage()),
             stopped: AtomicBool::new(false),
             retired: AtomicBool::new(false),
+            send_timeout: config.send_timeout,
+            rate: config
+                .max_conn_rate
+                .map(|rate| (rate, config.max_conn_burst)),
             access,
             proxies,
             websocket: config.websocket.clone().map(Arc::new),

@@ -11,7 +11,7 @@ use super::{
     access::{AccessRules, TrustedProxies},
     forwarded::ForwardedBy,
 };
-use crate::config::{MqttConfig, WebSocketConfig, ZoneConfig};
+use crate::config::{MqttConfig, RateConfig, WebSocketConfig, ZoneConfig};
 
 /// Places for listeners: those that listen, and those that connections still name.
 const MAX_PLACES: usize = 4096;
@@ -36,6 +36,10 @@ pub(crate) struct ListenerInfo {
     pub(super) stopped: AtomicBool,
     /// It does not listen any more; once its connections are gone its place is free.
     pub(super) retired: AtomicBool,
+    /// Seconds after which a client that takes nothing of what waits for it is closed.
+    pub(crate) send_timeout: Option<u32>,
+    /// Connections and connections above that, in a time.
+    pub(crate) rate: Option<(RateConfig, Option<RateConfig>)>,
     /// Who may connect.
     pub(crate) access: AccessRules,
     /// The proxies in front of it, if a PROXY protocol header is due.

@@ -66,6 +66,8 @@ fn start(
         "version": 1, "loops": loops,
         "listeners": [{"id": "tcp:default", "bind": "127.0.0.1:0", "max_connections": null,
                        "zone": 0, "backlog": 128, "access_rules": [], "proxy_protocol": null,
+                       "socket": {"nodelay": true, "keepalive": null, "sndbuf": null, "recbuf": null},
+                       "send_timeout": 15, "max_conn_rate": null, "max_conn_burst": null,
                        "websocket": null}],
         "max_outbox_bytes": 1_048_576,
         "shared_subscription": {"strategy": "round_robin", "initial_sticky_pick": "random"},
