@@ -6,6 +6,7 @@
 pub(crate) mod acks;
 pub(crate) mod connect;
 pub(crate) mod disconnect;
+mod mounts;
 pub mod outbox;
 pub(crate) mod publish;
 pub(crate) mod subscribe;

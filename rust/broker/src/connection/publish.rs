@@ -1,6 +1,6 @@
 //! PUBLISH from a client (section 3.3).
 
-use std::{borrow::Cow, num::NonZeroU16};
+use std::num::NonZeroU16;
 
 use vallum_mqtt::{
     packet::{Ack, FixedHeader, PacketType, Publish, QoS, ReasonCode, Version},
@@ -12,7 +12,7 @@ use vallum_policy::{
     pipeline::config::DenyAction,
 };
 
-use super::disconnect::Close;
+use super::{disconnect::Close, mounts::mounted_name};
 use crate::{
     event::Refusal,
     event_loop::{EventLoop, Flow, Outgoing},
@@ -27,20 +27,6 @@ fn delayed_of(topic: &str) -> Result<Option<Delayed<'_>>, ReasonCode> {
         }
         Ok(delayed) => Ok(delayed),
         Err(_) => Err(ReasonCode::TopicNameInvalid),
-    }
-}
-
-/// The name that `topic` of `client` stands for.
-fn mounted_name<'t>(
-    client: &AuthenticatedClient,
-    topic: &'t str,
-) -> Result<Cow<'t, str>, ReasonCode> {
-    match &client.mountpoint {
-        None => Ok(Cow::Borrowed(topic)),
-        Some(mountpoint) => mountpoint
-            .name(topic)
-            .map(Cow::Owned)
-            .map_err(|_| ReasonCode::TopicNameInvalid),
     }
 }
 
@@ -129,18 +115,6 @@ impl EventLoop {
         self.recycle(outgoing);
         self.acknowledge(slot, publish.qos, publish.packet_id, matched);
         Flow::Continue
-    }
-
-    /// The name that `topic` of a session's client stands for.
-    fn mounted_name<'t>(
-        &mut self,
-        reference: SessionRef,
-        topic: &'t str,
-    ) -> Result<Cow<'t, str>, ReasonCode> {
-        let Some(session) = self.session_mut(reference).filter(|s| s.mounted) else {
-            return Ok(Cow::Borrowed(topic));
-        };
-        mounted_name(&session.client, topic)
     }
 
     /// Limits and authorization (`spec/authorization.md` section 3 gives the order and the answers).

@@ -11,12 +11,12 @@ use vallum_mqtt::{
 };
 use vallum_policy::acl::{Action, Request};
 
-use super::disconnect::Close;
+use super::{disconnect::Close, mounts::mounted_filter};
 use crate::{
     event_loop::{EventLoop, Flow},
     retained::Replay,
     router::{Router as _, SubscriptionOptions, Taken},
-    session::{Session, SessionRef},
+    session::SessionRef,
 };
 
 /// Subscriptions of one session that may wait for retained messages at a time; more are refused.
@@ -38,15 +38,6 @@ struct Granted<'a> {
     options: SubscriptionOptions,
     /// Retained messages are due.
     replay: bool,
-}
-
-/// The filter that `filter` of the session's client stands for; `None` if there is no room for its
-/// mount point.
-fn mounted<'a>(session: &Session, filter: &'a str) -> Option<Cow<'a, str>> {
-    match &session.client.mountpoint {
-        None => Some(Cow::Borrowed(filter)),
-        Some(mountpoint) => mountpoint.filter(filter).ok().map(Cow::Owned),
-    }
 }
 
 impl EventLoop {
@@ -178,7 +169,7 @@ impl EventLoop {
         let session = self
             .session_mut(reference)
             .ok_or(ReasonCode::UnspecifiedError)?;
-        let whole = mounted(session, entry.filter).ok_or(ReasonCode::TopicFilterInvalid)?;
+        let whole = mounted_filter(session, entry.filter).ok_or(ReasonCode::TopicFilterInvalid)?;
         let known = session.subscriptions.contains_key(&*whole);
         if (!known && session.subscriptions.len() >= limit)
             || session.pending_replays >= MAX_PENDING_REPLAYS
@@ -246,7 +237,7 @@ impl EventLoop {
                 continue;
             }
             let known = self.session_mut(reference).and_then(|session| {
-                let whole = mounted(session, filter)?;
+                let whole = mounted_filter(session, filter)?;
                 session.subscriptions.remove(&*whole).map(|_| whole)
             });
             if let Some(whole) = &known {
