@@ -46,6 +46,7 @@ from vallum.config.models import (
     SysEventMessages,
     SysTopics,
     TcpListener,
+    UnixListener,
     Zone,
 )
 from vallum.config.models.authentication import UNAVAILABLE as AUTHENTICATORS
@@ -90,6 +91,8 @@ class Table:
     """As in the tables of `not_yet`: `*` for any key."""
     model: type[Section]
     text: str = ""
+    only: tuple[str, ...] = ()
+    """The keys to show; empty: all."""
 
 
 TABLES = (
@@ -120,6 +123,13 @@ TABLES = (
         SniCertificate,
     ),
     Table("crl_cache", "crl_cache", CrlCache, "With `enable_crl_check` of a listener."),
+    Table(
+        "listeners.unix.NAME",
+        "listeners.unix.*",
+        UnixListener,
+        "The options of a TCP listener but those about addresses, and these.",
+        only=("path", "mode"),
+    ),
     Table("mqtt", "mqtt", Mqtt),
     Table(
         "zones.NAME",
@@ -216,7 +226,7 @@ def render() -> str:
 def _rows(table: Table) -> Iterator[str]:
     for name, info in table.model.model_fields.items():
         key = _key(name, info)
-        if not _has_effect(f"{table.path}.{key}"):
+        if not _has_effect(f"{table.path}.{key}") or (table.only and key not in table.only):
             continue
         cells = (f"`{key}`", _kind(key, info), _default(info), _meaning(info))
         yield "| " + " | ".join(cell.replace("|", "\\|") for cell in cells) + " |"
@@ -258,8 +268,7 @@ def _key(name: str, info: FieldInfo) -> str:
 
 def _has_effect(path: str) -> bool:
     steps = path.split(".")
-    tables = (*not_yet.NOT_YET, *not_yet.REFUSED)
-    return not any(_covers(pattern.split("."), steps) for pattern in tables)
+    return not any(_covers(pattern.split("."), steps) for pattern in not_yet.NOT_YET)
 
 
 def _covers(pattern: list[str], steps: list[str]) -> bool:
@@ -396,8 +405,7 @@ def _not_available() -> Iterator[str]:
     yield "Running without these would let somebody in, or break what they are for. So a"
     yield "configuration that sets one does not load.\n"
     yield "| key | unless it is |\n|---|---|"
-    rows = [f"| `{path}` | its default |" for path in not_yet.REFUSED]
-    rows += [f"| `{path}` | {_harmless(value)} |" for path, value in roots.REFUSED.items()]
+    rows = [f"| `{path}` | {_harmless(value)} |" for path, value in roots.REFUSED.items()]
     rows.append("| `zones.NAME.flapping_detect.enable` | `false` |")
     yield "\n".join(rows) + "\n"
     authenticators = ", ".join(f"`{name}`" for name in sorted(AUTHENTICATORS))

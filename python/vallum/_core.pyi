@@ -255,6 +255,10 @@ class Decision:
         """Unix seconds at which its connection ends; None if never."""
 
     @property
+    def mountpoint(self) -> str | None:
+        """What stands in front of its topics; None if nothing does."""
+
+    @property
     def acl(self) -> Any:
         """The ACL claim of its token, decoded; None if there is none."""
 
@@ -328,7 +332,7 @@ class Broker:
         """
 
     def listeners(self) -> list[tuple[str, str, int]]:
-        """Id, address and port of every listener."""
+        """Id, address and port of every listener; of a Unix socket its path, and 0."""
 
     def event_fd(self) -> int:
         """A file descriptor that is readable while events wait."""
@@ -336,8 +340,22 @@ class Broker:
     def drain_events(self) -> list[dict[str, Any]]:
         """Take all waiting events; `event` names the kind of each."""
 
-    def replace_pipeline(self, pipeline: Pipeline) -> None:
-        """Put another pipeline in force, for every decision from now on."""
+    def reload(self, document: str, pipeline: Pipeline) -> None:
+        """Put another pipeline in force, and let exactly the listeners of a document (JSON) listen.
+
+        What else the document says stays as it was. Either everything changes or nothing does.
+
+        Raises:
+            ConfigError: the document is not understood.
+            BrokerError: a listener cannot be opened.
+        """
+
+    def restart_listener(self, id: str) -> bool:
+        """Disconnect the clients of a listener and let it begin anew; False if it does not listen.
+
+        Raises:
+            BrokerError: the system refuses a descriptor.
+        """
 
     def expire_credentials(self, session: _Session, expire_at: int) -> None:
         """Disconnect a client whose credentials expired, if they are still those of `expire_at`."""

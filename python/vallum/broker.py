@@ -33,11 +33,14 @@ class Listener:
     id: str
     """`type:name`, for example `tcp:default`."""
     host: str
-    """Address it listens on."""
+    """Address it listens on; of a Unix socket the path."""
     port: int
-    """Port it listens on; where the configuration says 0, the one the system chose."""
+    """Port it listens on; where the configuration says 0, the one the system chose. Of a Unix
+    socket 0."""
 
     def __str__(self) -> str:
+        if self.host.startswith("/"):
+            return f"{self.id} {self.host}"
         host = f"[{self.host}]" if ":" in self.host else self.host
         return f"{self.id} {host}:{self.port}"
 
@@ -49,10 +52,13 @@ class Broker:
         """Prepare a broker; `loops` is the number of event loops, 0 for one per core."""
         self.config = config
         self.listeners: dict[str, Listener] = {}
+        """Those that listen, by id."""
         self.failed: asyncio.Event = asyncio.Event()
         """Set when the data plane can no longer be trusted to serve; stop it then."""
         self._loops = loops
         self._started_with: dict[str, Any] = {}
+        self._in_force = config
+        """`config`, with the listeners that were started and stopped since."""
         self._core: _core.Broker | None = None
         self._timers: SessionTimers | None = None
         self._enhanced = EnhancedAuthenticators()
@@ -96,9 +102,10 @@ class Broker:
         self._enhanced.start()
         self._sweep = RetainedSweep(core, self.config.retainer.msg_clear_interval)
         self._system = SystemMessages(core, loop, self.config.node.name, self.config.sys_topics)
-        self._tls = TlsUpkeep(core, self.config)
-        self._tls.start()
-        self.listeners = {id: Listener(id, host, port) for id, host, port in core.listeners()}
+        self._tls = TlsUpkeep(core)
+        self._tls.set(self.config)
+        self._in_force = self.config
+        self.listeners = _listeners_of(core)
         loop.add_reader(core.event_fd(), self._on_events)
 
     async def stop(self) -> None:
@@ -131,30 +138,88 @@ class Broker:
     ) -> None:
         await self.stop()
 
-    def reload(self, config: Config) -> list[str]:
+    def reload(self, config: Config | str | Path) -> list[str]:
         """Put another configuration in force as far as that goes without a restart.
 
         The pipeline is replaced as a whole; new connections and every later publish and subscribe
-        follow the new one. A configuration that cannot be used changes nothing.
+        follow the new one. Listeners that are new open, those that are gone or have
+        `enable = false` close, whatever `start_listener` and `stop_listener` did before. Clients of
+        a listener that closes or moves to another address are disconnected; those of one with other
+        options stay connected with the options they came with. A configuration that cannot be used,
+        or an address that cannot be listened on, changes nothing at all.
+
+        Args:
+            config: a configuration, the text of one, or a file.
 
         Returns:
             The roots that differ but need a restart.
 
         Raises:
             ConfigError: the configuration cannot be used; the old one stays in force.
-            BrokerError: the broker does not run.
+            BrokerError: a listener cannot be opened, or the broker does not run.
         """
-        if self._core is None:
-            raise BrokerError("the broker does not run")
-        pipeline = compile_pipeline(config, self._enhanced.methods)
-        after = broker_document(config, loops=self._loops)
-        self._core.replace_pipeline(pipeline)
+        if isinstance(config, Path):
+            config = load(config)
+        elif isinstance(config, str):
+            config = load(text=config)
+        after = self._put_in_force(config)
         self.config = config
         if self._system is not None:
             self._system.set(config.sys_topics)
         if self._sweep is not None:
             self._sweep.set(config.retainer.msg_clear_interval)
-        return _roots_that_differ(self._started_with, after)
+        known = {zone["name"] for zone in self._started_with["zones"]}
+        added = [zone for zone in after["zones"] if zone["name"] not in known]
+        self._started_with["zones"] += added
+        return _differing(self._started_with, after)
+
+    def start_listener(self, id: str) -> Listener:
+        """Let a listener of the configuration listen, with `enable = false` too.
+
+        Raises:
+            ConfigError: it cannot be used as it is configured.
+            BrokerError: there is no such listener, it cannot be opened, or the broker does not run.
+        """
+        if id not in self.listeners:
+            self._put_in_force(self._in_force.with_listener(id, enable=True))
+        return self.listeners[id]
+
+    def stop_listener(self, id: str) -> None:
+        """Let a listener listen no longer, and disconnect its clients with 0x98.
+
+        It stays so until `start_listener`, or the next `reload`.
+
+        Raises:
+            BrokerError: there is no such listener, or the broker does not run.
+        """
+        self._put_in_force(self._in_force.with_listener(id, enable=False))
+
+    def restart_listener(self, id: str) -> Listener:
+        """Disconnect the clients of a listener with 0x98 and let it begin anew.
+
+        Raises:
+            BrokerError: there is no such listener, it cannot be opened, or the broker does not run.
+        """
+        if id not in self.listeners or not self._running().restart_listener(id):
+            return self.start_listener(id)
+        return self.listeners[id]
+
+    def _put_in_force(self, config: Config) -> dict[str, Any]:
+        """Change the pipeline and the listeners to those of `config`; gives its document."""
+        core = self._running()
+        pipeline = compile_pipeline(config, self._enhanced.methods)
+        document = broker_document(config, loops=self._loops)
+        core.reload(json.dumps(document), pipeline)
+        if self._tls is not None:
+            self._tls.set(config)
+        self._in_force = config
+        self.listeners = _listeners_of(core)
+        return document
+
+    def _running(self) -> _core.Broker:
+        if self._core is None:
+            raise BrokerError("the broker does not run")
+        return self._core
 
     @property
     def enhanced(self) -> EnhancedAuthenticators:
@@ -179,21 +244,15 @@ class Broker:
 
     def disconnect(self, clientid: str, reason_code: int = 0x98) -> bool:
         """Disconnect a client; False if there is no session of that id."""
-        if self._core is None:
-            raise BrokerError("the broker does not run")
-        return self._core.disconnect(clientid, reason_code)
+        return self._running().disconnect(clientid, reason_code)
 
     def statistics(self) -> dict[str, int]:
         """Counters and gauges by name (spec/management.md section 8)."""
-        if self._core is None:
-            raise BrokerError("the broker does not run")
-        return dict(self._core.statistics())
+        return dict(self._running().statistics())
 
     def system_subscriptions(self) -> int:
         """Number of subscriptions to topics below `$SYS`."""
-        if self._core is None:
-            raise BrokerError("the broker does not run")
-        return self._core.system_subscriptions()
+        return self._running().system_subscriptions()
 
     def _on_events(self) -> None:
         if self._core is None or self._timers is None:
@@ -219,13 +278,23 @@ class Broker:
                     self.failed.set()
 
 
-def _roots_that_differ(before: Mapping[str, Any], after: Mapping[str, Any]) -> list[str]:
-    """The roots of the configuration behind the members of the document that differ."""
-    found = [member for member in after if before[member] != after[member]]
-    # The first zone is the root `mqtt`, and so is how groups share; other zones follow it.
-    mqtt = before["zones"][0] != after["zones"][0]
-    named = {"zones": "mqtt" if mqtt else "zones", "shared_subscription": "mqtt"}
-    return [*dict.fromkeys(named.get(member, member) for member in found)]
+def _listeners_of(core: _core.Broker) -> dict[str, Listener]:
+    return {id: Listener(id, host, port) for id, host, port in core.listeners()}
+
+
+def _differing(before: Mapping[str, Any], after: Mapping[str, Any]) -> list[str]:
+    """The roots, as the configuration names them, in which two documents differ."""
+    roots = ("retainer", "broker", "auto_subscribe", "delayed", "sys_topics")
+    found = [root for root in roots if before[root] != after[root]]
+    old, new = ({zone["name"]: zone["mqtt"] for zone in each["zones"]} for each in (before, after))
+    shared = "shared_subscription"
+    if before[shared] != after[shared] or old["default"] != new["default"]:
+        found.insert(0, "mqtt")
+    return found + [
+        f"zones.{name}"
+        for name in old
+        if name != "default" and old[name] != new.get(name, old[name])
+    ]
 
 
 def log_refusal(event: Mapping[str, Any]) -> None:

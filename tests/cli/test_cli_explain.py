@@ -38,6 +38,7 @@ def test_connect_allowed(vallum: Vallum) -> None:
         "client_attrs": {},
         "is_superuser": False,
         "expire_at": EXP,
+        "mountpoint": None,
         "acl": None,
         "steps": [
             {

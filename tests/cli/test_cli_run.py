@@ -254,6 +254,34 @@ async def test_reload_names_what_needs_a_restart(vallum: Vallum) -> None:
         assert fields(line)["roots"] == "mqtt"
 
 
+async def test_reload_opens_and_closes_listeners(vallum: Vallum) -> None:
+    more = 'listeners.tcp.more { bind = "127.0.0.1:0" }\n'
+    async with vallum.serving("-c", "secured.conf") as broker:
+        await broker.port()
+        vallum.write("secured.conf", SECURED + more)
+        broker.send(signal.SIGHUP)
+        line = await broker.out.with_text("listening tcp:more 127.0.0.1:")
+        port = int(line.rsplit(":", 1)[1])
+        await broker.out.with_text("reloaded")
+        async with paho_client("c1", **credentials("c1")) as client:
+            assert await client.connect(port) == "Success"
+
+            with socket.create_server(("127.0.0.1", 0)) as other:
+                taken = f"listeners.tcp.taken.bind = {other.getsockname()[1]}\n"
+                vallum.write("secured.conf", SECURED + taken)
+                broker.send(signal.SIGHUP)
+                await broker.err.with_text("reload_refused")
+                await broker.err.with_text("stop what listens there, or choose another port")
+            assert (await client.subscribe("open/c1/x")).value == 0
+
+            vallum.write("secured.conf", SECURED + more.replace("{", "{ enable = false,"))
+            broker.send(signal.SIGHUP)
+            await broker.out.with_text("closed tcp:more")
+            await broker.out.with_text("reloaded")
+        with pytest.raises(ConnectionRefusedError):
+            socket.create_connection(("127.0.0.1", port))
+
+
 # -- the log ----------------------------------------------------------------------------------
 
 

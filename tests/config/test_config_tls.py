@@ -68,7 +68,10 @@ FAULTS = [
     ),
     ("sni_certificates = [{ certfile = a, keyfile = b }]", "sni_certificates[0].server_names: req"),
     ("verify_peer_ext_key_usage = clientauth", "did you mean 'clientAuth'?"),
-    ("managed_certs.bundle_name = x", "managed certificates are (see sni_certificates) not avail"),
+    (
+        "managed_certs.bundle_name = x",
+        "managed certificates are not available; use sni_certificates",
+    ),
 ]
 
 

@@ -59,7 +59,10 @@ class RunningBroker:
 
     async def open(self, version: int = wire.V5, *, at: str = "tcp:default") -> Client:
         """A connection to the listener `at` on which nothing was sent yet."""
-        client = await Client.open(self.port_of(at), version)
+        if at.startswith("unix:"):
+            client = await Client.open_unix(self.broker.listeners[at].host, version)
+        else:
+            client = await Client.open(self.port_of(at), version)
         self._clients.push_async_callback(client.aclose)
         return client
 

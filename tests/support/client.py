@@ -33,6 +33,13 @@ class Client:
         port: int = self._writer.get_extra_info("sockname")[1]
         return port
 
+    @classmethod
+    async def open_unix(cls, path: str, version: int = wire.V5) -> Client:
+        """Open a connection to a Unix socket and send nothing."""
+        async with asyncio.timeout(deadline.SECONDS):
+            reader, writer = await asyncio.open_unix_connection(path)
+        return cls(reader, writer, version)
+
     async def aclose(self) -> None:
         """Close without a DISCONNECT."""
         self._writer.close()

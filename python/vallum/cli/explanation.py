@@ -37,10 +37,9 @@ class Request:
 def connect_answer(config: Config, decision: Decision, password: bytes | None) -> dict[str, Any]:
     """The decision as a JSON object, by the names of `vallum.Decision`, without secrets."""
     hidden = password.decode("utf-8", "replace") if password else ""
-    if _token_is_username(config):
-        username = decision.username and MASK
-    else:
-        username = _without(decision.username, hidden)
+    secret = _token_is_username(config)
+    mountpoint = _without(decision.mountpoint, hidden)
+    username = _without(decision.username, hidden)
     return {
         "result": decision.result,
         "reason": decision.reason,
@@ -48,10 +47,11 @@ def connect_answer(config: Config, decision: Decision, password: bytes | None) -
         "reason_code": decision.reason_code,
         "decided_by": decision.decided_by,
         "clientid": decision.clientid,
-        "username": username,
+        "username": MASK if secret and username else username,
         "client_attrs": _without(decision.client_attrs, hidden),
         "is_superuser": decision.is_superuser,
         "expire_at": decision.expire_at,
+        "mountpoint": MASK if secret and decision.mountpoint else mountpoint,
         "acl": decision.acl,
         "steps": _without(decision.steps, hidden),
     }

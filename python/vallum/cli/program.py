@@ -24,7 +24,7 @@ import structlog
 import uvloop
 
 from vallum import embedded, jwt, logs
-from vallum.broker import Broker
+from vallum.broker import Broker, Listener
 from vallum.cli.output import NO, USAGE, complain, print_faults
 from vallum.config import Config, load
 from vallum.errors import BrokerError, ConfigError, Fault
@@ -105,14 +105,7 @@ class Program:
             loop.add_signal_handler(number, self._on_stop, number)
         loop.add_signal_handler(signal.SIGHUP, self._reloading.set)
         async with Broker(config, loops=self._loops) as broker:
-            for listener in broker.listeners.values():
-                self._answers.say(
-                    f"listening {listener}",
-                    "listening",
-                    id=listener.id,
-                    host=listener.host,
-                    port=listener.port,
-                )
+            self._say_listening(broker.listeners.values())
             self._show_commands(broker)
             waiting = [
                 asyncio.create_task(self._stopping.wait()),
@@ -148,10 +141,12 @@ class Program:
     async def _reload(self, broker: Broker) -> None:
         try:
             config = await asyncio.to_thread(self._read)  # clients are not kept waiting for a disk
+            before = dict(broker.listeners)
             needs_restart = broker.reload(config)
             await broker.reload_certificates()
         except (ConfigError, BrokerError) as error:
-            faults = error.faults if isinstance(error, ConfigError) else [Fault("", str(error))]
+            told = _explained(str(error))
+            faults = error.faults if isinstance(error, ConfigError) else [Fault("", told)]
             log.error("reload_refused", problem="the configuration in force stays", n=len(faults))
             self._complain(faults)
             return
@@ -166,8 +161,18 @@ class Program:
                 roots=",".join(needs_restart),
                 problem="these differ and stay as they were until the broker is started anew",
             )
+        for id in before:
+            if id not in broker.listeners:
+                self._answers.say(f"closed {id}", "closed", id=id)
+        now = broker.listeners.values()
+        self._say_listening(one for one in now if before.get(one.id) != one)
         name = str(self._file) if self._file is not None else "the embedded default"
         self._answers.say(f"reloaded {name}", "reloaded", needs_restart=needs_restart)
+
+    def _say_listening(self, listeners: Iterable[Listener]) -> None:
+        for listener in listeners:
+            members = {"id": listener.id, "host": listener.host, "port": listener.port}
+            self._answers.say(f"listening {listener}", "listening", **members)
 
     def _set_up_log(self, config: Config) -> None:
         console = config.log.console

@@ -18,6 +18,7 @@ from vallum.config.models import (
     Context,
     JwtJwks,
     Listeners,
+    UnixListener,
     authenticator_id,
     bind_of,
 )
@@ -103,6 +104,11 @@ def listener_faults(listeners: Listeners, context: Context) -> Iterator[Found]:
         if not NAME.fullmatch(name) or len(name) > 255:
             yield at, "not a name: letters, digits, '-' and '_', beginning with letter or digit"
         if not listener.enable:
+            continue
+        if isinstance(listener, UnixListener):
+            if listener.path in taken:
+                yield (*at, "path"), f"{listener.path} is taken by {taken[listener.path]}"
+            taken.setdefault(listener.path, f"{kind}:{name}")
             continue
         bind = bind_of(kind, name, listener)
         if bind is None:

@@ -7,10 +7,16 @@ sizes bytes; null is "no bound" or "none".
 
 broker:    version, loops, listeners[], zones[name, mqtt] (`default` first), max_outbox_bytes,
            shared_subscription{strategy, initial_sticky_pick}, retainer, broker
-listeners: id, bind, max_connections, zone (index), backlog, access_rules[],
+listeners: id, bind (address, or {path, mode} of a Unix socket), max_connections,
+           zone (index), backlog,
+           socket{nodelay, keepalive[idle, interval, probes], sndbuf, recbuf},
+           send_timeout (null: never), max_conn_rate{amount, per_ms} (null: no limit),
+           max_conn_burst{amount, per_ms} (null: none), access_rules[],
            proxy_protocol{timeout_ms, trusted[]} (null: off),
            websocket{path, max_frame_size, fail_if_no_subprotocol, subprotocols[],
-           origins{allow_absence, allowed[]} (null: not looked at)} (null: plain TCP),
+           origins{allow_absence, allowed[]} (null: not looked at),
+           forwarded{address_header, port_header, trusted[]} (null: believed from nobody),
+           idle_timeout, one_packet_a_frame} (null: plain TCP),
            tls{...} (null: in clear): `server_tls.document`
 mqtt:      idle_timeout_ms, max_packet_size, max_clientid_len, max_topic_levels, max_topic_alias,
            max_topic_alias_out, response_information, max_qos_allowed, retain_available,
@@ -24,7 +30,7 @@ mqtt:      idle_timeout_ms, max_packet_size, max_clientid_len, max_topic_levels,
            peer_cert_as_username, peer_cert_as_clientid
 retainer:  enable, max_payload_size, max_retained_messages, msg_expiry_interval_ms (0: for ever),
            msg_expiry_interval_override_ms, allow_never_expire, stop_publish_clear_msg,
-           delivery_rate{amount, interval_ms}, max_publish_rate (like that)
+           delivery_rate{amount, per_ms}, max_publish_rate (like that)
 root:      auto_subscribe[topic, qos, no_local, retain_as_published, retain_handling]
            delayed{enable, max_delayed_messages}
            sys_topics{prefix, retained[], client_connected, client_disconnected,
@@ -32,11 +38,13 @@ root:      auto_subscribe[topic, qos, no_local, retain_as_published, retain_hand
            broker{shared_subscription_group{NAME{strategy, initial_sticky_pick}}}
 
 policy:    version, profile, use_username_as_clientid, client_attrs_init[expression, set_as_attr],
-           clientid_override, zones{NAME{these three}} (all but `default`),
-           authentication[ignore_backend_failures, chain, listeners{enable_authn, chain}],
+           clientid_override, namespace_as_mountpoint, zones{NAME{these four}} (all but `default`),
+           authentication[ignore_backend_failures, chain, listeners{enable_authn, chain,
+           mountpoint}],
            authorization[no_match, deny_action, ignore_backend_failures,
-           topic_template_allow{plus, hash, slash}, sources[type, enable, precondition, path,
-           text]], rewrite[action, source_topic, re, dest_topic]
+           include_mountpoint, topic_template_allow{plus, hash, slash},
+           sources[type, enable, precondition, path, text]],
+           rewrite[action, source_topic, re, dest_topic]
 cinfo:     mechanism, id, enable, precondition, checks[is_match[], result]
 jwt:       mechanism, id, enable, precondition, from, key, verify_claims[[name, template]],
            acl_claim_name, disconnect_after_expire, on_missing_jwt
@@ -68,10 +76,12 @@ from vallum.config.models import (
     Listener,
     Mqtt,
     Profile,
+    UnixListener,
     WsListener,
     authenticator_id,
     bind_of,
 )
+from vallum.config.models.listeners import TcpOptions, WebSocket
 from vallum.config.models.types import Rate
 from vallum.config.translate import faults_of
 from vallum.errors import ConfigError, Fault
@@ -87,7 +97,7 @@ _LOOPBACK = ("127.0.0.0/8", "::1")
 _EVERYBODY = ("0.0.0.0/0", "::/0")
 _U32_MAX = 2**32 - 1
 _U16_MAX = 2**16 - 1
-_MAX_BACKLOG = 2**31 - 1
+_MAX_BACKLOG = _MAX_BUFFER = 2**31 - 1
 
 
 def policy_document(config: Config, methods: Sequence[str] = ()) -> dict[str, Any]:
@@ -116,6 +126,7 @@ def policy_document(config: Config, methods: Sequence[str] = ()) -> dict[str, An
                     "chain": _chain(listener.authentication, config.profile, methods)
                     if listener.authentication
                     else None,
+                    "mountpoint": listener.mountpoint,
                 }
                 for kind, name, listener in config.enabled_listeners()
             },
@@ -133,6 +144,7 @@ def policy_document(config: Config, methods: Sequence[str] = ()) -> dict[str, An
             "no_match": authorization.no_match,
             "deny_action": authorization.deny_action,
             "ignore_backend_failures": authorization.ignore_backend_failures,
+            "include_mountpoint": authorization.include_mountpoint,
             "topic_template_allow": {
                 "plus": authorization.topic_template_allow.plus,
                 "hash": authorization.topic_template_allow.hash,
@@ -161,6 +173,7 @@ def _identity(mqtt: Mqtt) -> dict[str, Any]:
             for entry in mqtt.client_attrs_init
         ],
         "clientid_override": mqtt.clientid_override,
+        "namespace_as_mountpoint": mqtt.namespace_as_mountpoint,
     }
 
 
@@ -260,17 +273,21 @@ def broker_document(config: Config, *, loops: int = 0) -> dict[str, Any]:
         "listeners": [
             {
                 "id": f"{kind}:{name}",
-                "bind": bind.resolved(loopback=config.profile == "hardened"),
+                "bind": bind,
                 "max_connections": listener.max_connections,
                 "zone": zones.index(listener.zone),
                 "backlog": min(listener.tcp_options.backlog, _MAX_BACKLOG),
+                "socket": _socket(listener.tcp_options),
+                "send_timeout": _send_timeout(listener.tcp_options),
+                "max_conn_rate": _rate(listener.max_conn_rate),
+                "max_conn_burst": _rate(listener.max_conn_burst),
                 "access_rules": [_access_rule(rule) for rule in listener.access_rules],
                 "proxy_protocol": _proxy_protocol(listener, config.profile),
-                "websocket": _websocket(listener),
+                "websocket": _websocket(listener, config.profile),
                 "tls": _tls(listener, config),
             }
             for kind, name, listener in config.enabled_listeners()
-            if (bind := bind_of(kind, name, listener)) is not None
+            if (bind := _bind(kind, name, listener, config.profile)) is not None
         ],
         "zones": [{"name": name, "mqtt": _mqtt(zone.mqtt)} for name, zone in config.zones.items()],
         "max_outbox_bytes": MAX_OUTBOX_BYTES,
@@ -363,6 +380,34 @@ def _mqtt(mqtt: Mqtt) -> dict[str, Any]:
     }
 
 
+def _bind(
+    kind: str, name: str, listener: Listener, profile: Profile
+) -> str | dict[str, str | int] | None:
+    if isinstance(listener, UnixListener):
+        return {"path": listener.path, "mode": int(listener.mode, 8)}
+    bind = bind_of(kind, name, listener)
+    return None if bind is None else bind.resolved(loopback=profile == "hardened")
+
+
+def _socket(options: TcpOptions) -> dict[str, Any]:
+    return {
+        "nodelay": options.nodelay,
+        "keepalive": options.keepalive and [*options.keepalive],
+        "sndbuf": _at_most(options.sndbuf, _MAX_BUFFER),
+        "recbuf": _at_most(options.recbuf, _MAX_BUFFER),
+    }
+
+
+def _send_timeout(options: TcpOptions) -> int | None:
+    return max(_seconds(options.send_timeout) or 0, 1) if options.send_timeout_close else None
+
+
+def _rate(rate: Rate | None) -> dict[str, int] | None:
+    if rate is None:
+        return None
+    return {"amount": min(rate.amount, _U32_MAX), "per_ms": _ms(rate.per)}
+
+
 def _access_rule(rule: str) -> str:
     verb, who = rule.split(" ")
     return rule if who == "all" else f"{verb} {_network(who)}"
@@ -385,7 +430,7 @@ def _proxy_protocol(listener: Listener, profile: Profile) -> dict[str, Any] | No
     }
 
 
-def _websocket(listener: Listener) -> dict[str, Any] | None:
+def _websocket(listener: Listener, profile: Profile) -> dict[str, Any] | None:
     if not isinstance(listener, WsListener):
         return None
     options = listener.websocket
@@ -400,6 +445,22 @@ def _websocket(listener: Listener) -> dict[str, Any] | None:
         }
         if options.check_origin_enable
         else None,
+        "forwarded": _forwarded(options, profile),
+        "idle_timeout": _seconds(options.idle_timeout),
+        "one_packet_a_frame": options.mqtt_piggyback == "single",
+    }
+
+
+def _forwarded(options: WebSocket, profile: Profile) -> dict[str, Any] | None:
+    trusted = options.proxy_headers_trusted
+    if trusted is None:
+        trusted = () if profile == "hardened" else _EVERYBODY
+    if not trusted:
+        return None
+    return {
+        "address_header": options.proxy_address_header,
+        "port_header": options.proxy_port_header,
+        "trusted": [_network(block) for block in trusted],
     }
 
 
@@ -423,12 +484,6 @@ def _ms(value: timedelta) -> int:
 
 def _optional_ms(value: timedelta | None) -> int | None:
     return None if value is None else _ms(value)
-
-
-def _rate(rate: Rate | None) -> dict[str, int] | None:
-    if rate is None:
-        return None
-    return {"amount": min(rate.amount, _U32_MAX), "interval_ms": _ms(rate.per)}
 
 
 def _seconds(value: timedelta | None) -> int | None:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -45,7 +45,7 @@ from vallum.config.models import (
 )
 from vallum.config.models.zones import over
 from vallum.config.translate import faults_of
-from vallum.errors import ConfigError, Fault
+from vallum.errors import BrokerError, ConfigError, Fault
 
 _ETC_DIR_NAMES = ("VALLUM_ETC_DIR", "EMQX_ETC_DIR")
 _M = TypeVar("_M", bound=Section)
@@ -88,7 +88,7 @@ class Config:
 
         None if nothing on that path was written: the value is a default.
         """
-        return paths.locate(self._tree, paths.parse(path))
+        return self._place(paths.parse(path))
 
     def error(self, found: Iterable[tuple[str, str]]) -> ConfigError:
         """Make an error of (path, problem) pairs that something else found, with their places."""
@@ -102,10 +102,40 @@ class Config:
 
         If the configuration names none at all it is `tcp:default` on 127.0.0.1:1883.
         """
+        return [each for each in self._all_listeners() if each[2].enable]
+
+    def with_listener(self, id: str, *, enable: bool) -> Config:
+        """This configuration with one listener, `type:name`, enabled or not.
+
+        Raises:
+            ConfigError: then it cannot be used.
+            BrokerError: there is no such listener.
+        """
+        found = self._all_listeners()
+        if all(id != f"{kind}:{name}" for kind, name, _ in found):
+            raise BrokerError(f"no listener '{id}' in the configuration")
+        changed: dict[str, dict[str, Listener]] = {kind: {} for kind in Listeners.model_fields}
+        for kind, name, listener in found:
+            if id == f"{kind}:{name}":
+                listener = listener.model_copy(update={"enable": enable})
+            changed[kind][name] = listener
+        listeners = self.listeners.model_copy(update=changed)
+        faults = [
+            Fault(
+                paths.dotted(path), problem, str(origin) if (origin := self._place(path)) else None
+            )
+            for path, problem in checks.listener_faults(listeners, Context(self.profile))
+        ]
+        if faults:
+            raise ConfigError(faults)
+        return replace(self, listeners=listeners)
+
+    def _all_listeners(self) -> list[tuple[str, str, Listener]]:
         named = self.listeners.items()
-        if not named:
-            return [("tcp", "default", TcpListener.check({"bind": "127.0.0.1:1883"}))]
-        return [(kind, name, listener) for kind, name, listener in named if listener.enable]
+        return named or [("tcp", "default", TcpListener.check({"bind": "127.0.0.1:1883"}))]
+
+    def _place(self, path: tuple[paths.Step, ...]) -> Origin | None:
+        return paths.locate(self._tree, path)
 
 
 def load(

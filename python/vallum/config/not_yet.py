@@ -1,8 +1,8 @@
 """Options that are read and checked, and do nothing in this version.
 
-Setting one to something else than its default gives a warning (`NOT_YET`), or a fault where running
-without it would let somebody in, or break what it is for (`REFUSED`). So nothing is ignored in
-silence. A test holds these tables against what the documents of `compiled` carry.
+Setting one to something else than its default gives a warning, so nothing is ignored in silence.
+What would let somebody in if it did nothing is a fault instead: see `roots.REFUSED`. A test holds
+this table against what the documents of `compiled` carry.
 """
 
 from __future__ import annotations
@@ -18,7 +18,6 @@ from vallum.config.models import Section
 from vallum.config.paths import Step, dotted, find, locate
 
 _LIMITS = "rate limits are not enforced yet"
-_FORWARDED = "HTTP headers are believed from nobody: use proxy_protocol"
 _IDLE = "it means nothing to this broker"
 _RENEGOTIATION = "renegotiation is never allowed"
 _ROOT = "the root of this name does nothing yet"
@@ -39,8 +38,6 @@ NOT_YET: dict[str, str] = {
     "listeners.*.*.delivery_bytes_rate": _LIMITS,
     "listeners.*.*.delivery_messages_burst": _LIMITS,
     "listeners.*.*.delivery_messages_rate": _LIMITS,
-    "listeners.*.*.max_conn_burst": _LIMITS,
-    "listeners.*.*.max_conn_rate": _LIMITS,
     "listeners.*.*.messages_burst": _LIMITS,
     "listeners.*.*.messages_rate": _LIMITS,
     "listeners.*.*.parse_unit": _IDLE,
@@ -52,23 +49,13 @@ NOT_YET: dict[str, str] = {
     "listeners.*.*.subscribes_burst": _LIMITS,
     "listeners.*.*.subscribes_rate": _LIMITS,
     "listeners.*.*.tcp_backend": _IDLE,
-    "listeners.*.*.tcp_options.active_n": _IDLE,
+    "listeners.*.*.tcp_options.active_n": "a read takes what there is",
     "listeners.*.*.tcp_options.buffer": "buffers are shared by all connections",
     "listeners.*.*.tcp_options.high_watermark": "the bound of unsent bytes is fixed",
-    "listeners.*.*.tcp_options.keepalive": "MQTT's own Keep Alive is what counts",
-    "listeners.*.*.tcp_options.nodelay": "it is always on",
-    "listeners.*.*.tcp_options.nolinger": _IDLE,
-    "listeners.*.*.tcp_options.recbuf": "the system chooses",
+    "listeners.*.*.tcp_options.nolinger": "what a client is told last is always sent",
     "listeners.*.*.tcp_options.reuseaddr": "it is always on",
-    "listeners.*.*.tcp_options.send_timeout": "a slow reader never blocks a writer here",
-    "listeners.*.*.tcp_options.send_timeout_close": "a slow reader never blocks a writer here",
-    "listeners.*.*.tcp_options.sndbuf": "the system chooses",
-    "listeners.*.*.websocket.compress": "frames are never compressed",
+    "listeners.*.*.websocket.compress": "the extension is answered without: frames are plain",
     "listeners.*.*.websocket.deflate_opts": "frames are never compressed",
-    "listeners.*.*.websocket.idle_timeout": "MQTT's own Keep Alive is what counts",
-    "listeners.*.*.websocket.mqtt_piggyback": "a frame may always hold several packets",
-    "listeners.*.*.websocket.proxy_address_header": _FORWARDED,
-    "listeners.*.*.websocket.proxy_port_header": _FORWARDED,
     "listeners.*.*.websocket.validate_utf8": "text frames are always refused",
     "log.audit": "there is no audit log yet",
     "log.console.payload_encode": "payloads are never logged",
@@ -91,30 +78,17 @@ NOT_YET: dict[str, str] = {
 }
 """Path (`*` stands for any key) to why it does nothing. What is said of `mqtt` holds in zones."""
 
-REFUSED: dict[str, str] = {
-    "authorization.include_mountpoint": "mountpoints are",
-    "listeners.*.*.mountpoint": "mountpoints are",
-    "listeners.*.*.ssl_options.managed_certs": "managed certificates are (see sni_certificates)",
-    "mqtt.namespace_as_mountpoint": "mountpoints are",
-}
-"""Path to what is not available; any value but the default is a fault."""
-
-
 Models = Mapping[str, Section | Mapping[str, Section]]
 """Models by root; of `zones`, one by name."""
 
 
 def check(tree: ObjectNode, models: Models, report: Report) -> None:
-    """Warn of what does nothing; refuse what must not be ignored. One warning for each option."""
+    """Warn of what does nothing, once for each option."""
     for pattern, reason in NOT_YET.items():
         places = _changed(tree, models, pattern)
         if places:
             shown = ", ".join(dotted(place) for place in places)
             report.warn(f"no effect in this version: {reason}", locate(tree, places[0]), shown)
-    for pattern, what in REFUSED.items():
-        for place in _changed(tree, models, pattern):
-            problem = f"{what} not available in this version; without it this would not be safe"
-            report.fault(problem, locate(tree, place), dotted(place))
 
 
 def _changed(tree: ObjectNode, models: Models, pattern: str) -> list[tuple[Step, ...]]:

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from difflib import get_close_matches
 
 from vallum.config.hocon import Node, ObjectNode, ScalarNode
 from vallum.config.hocon.source import Report
-from vallum.config.paths import parse
+from vallum.config.paths import dotted
 
 OURS = (
     "authentication",
@@ -103,10 +103,10 @@ def check(tree: ObjectNode, report: Report) -> None:
         first = tree.key_origins.get(idle[0].split(".")[0])
         report.warn(f"without effect in this version: {', '.join(idle)}", first)
     for path, harmless in REFUSED.items():
-        _check_refused(tree, path, harmless, report)
+        _check_refused(tree, path.split("."), harmless, report)
     zones = tree.fields.get("zones")
     for name in zones.fields if isinstance(zones, ObjectNode) else ():
-        _check_refused(tree, f"zones.{name}.flapping_detect.enable", False, report)
+        _check_refused(tree, ("zones", name, "flapping_detect", "enable"), False, report)
 
 
 def _keys_of(tree: ObjectNode, root: str) -> Iterator[str]:
@@ -115,8 +115,8 @@ def _keys_of(tree: ObjectNode, root: str) -> Iterator[str]:
         yield from node.fields
 
 
-def _check_refused(tree: ObjectNode, path: str, harmless: object, report: Report) -> None:
-    *above, key = (str(step) for step in parse(path))
+def _check_refused(tree: ObjectNode, path: Sequence[str], harmless: object, report: Report) -> None:
+    *above, key = path
     node: Node | None = tree
     for step in above:
         node = node.fields.get(step) if isinstance(node, ObjectNode) else None
@@ -126,4 +126,4 @@ def _check_refused(tree: ObjectNode, path: str, harmless: object, report: Report
     if isinstance(value, ScalarNode) and value.value in (harmless, None, str(harmless).lower()):
         return
     problem = "not available in this version; without it the protection would silently be missing"
-    report.fault(problem, node.key_origins.get(key, value.origin), path)
+    report.fault(problem, node.key_origins.get(key, value.origin), dotted(path))

@@ -2,8 +2,7 @@
 
 use std::{
     io,
-    net::SocketAddr,
-    sync::{Arc, Mutex, PoisonError, atomic::AtomicUsize},
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
     thread::{self, JoinHandle},
 };
 
@@ -11,15 +10,12 @@ use vallum_policy::pipeline::Pipeline;
 
 use crate::{
     command::{Command, Reply, SystemMessage},
-    config::BrokerConfig,
+    config::{Bind, BrokerConfig},
     event::Event,
     event_loop::EventLoop,
-    listener::{
-        access::{AccessRules, TrustedProxies},
-        tcp,
-    },
+    listener::{Endpoint, control::Listeners},
     session::SessionRef,
-    shared::{Inbound, ListenerInfo, Shared},
+    shared::{Inbound, Shared},
     transport::tls::listener::TlsListener,
 };
 
@@ -37,7 +33,7 @@ pub enum BrokerError {
         /// `type:name`.
         id: String,
         /// Where it should listen.
-        address: SocketAddr,
+        bind: Bind,
         /// What the system said.
         error: io::Error,
     },
@@ -60,8 +56,8 @@ impl std::fmt::Display for BrokerError {
                 "configuration document of version {found}, this build reads {}",
                 BrokerConfig::VERSION
             ),
-            Self::Listen { id, address, error } => {
-                write!(f, "listener {id} cannot listen on {address}: {error}")
+            Self::Listen { id, bind, error } => {
+                write!(f, "listener {id} cannot listen on {bind}: {error}")
             }
             Self::Option { id, problem } => write!(f, "listener {id}: {problem}"),
             Self::System(error) => error.fmt(f),
@@ -77,9 +73,11 @@ impl From<io::Error> for BrokerError {
     }
 }
 
-/// A running broker. Every method may be called from any thread; none waits but [`Broker::stop`].
+/// A running broker. Every method may be called from any thread; none waits for a loop but
+/// [`Broker::stop`].
 pub struct Broker {
     shared: Arc<Shared>,
+    listeners: Mutex<Listeners>,
     threads: Mutex<Vec<JoinHandle<()>>>,
 }
 
@@ -95,65 +93,19 @@ impl Broker {
             0 => thread::available_parallelism().map_or(1, usize::from),
             n => n,
         };
-        let mut sockets = Vec::new();
-        let mut infos = Vec::new();
-        for listener in &config.listeners {
-            let failed = |error| BrokerError::Listen {
-                id: listener.id.clone(),
-                address: listener.bind,
-                error,
-            };
-            let unusable = |problem| BrokerError::Option {
-                id: listener.id.clone(),
-                problem,
-            };
-            if usize::from(listener.zone) >= config.zones.len() {
-                return Err(unusable(format!("there is no zone {}", listener.zone)));
-            }
-            let access = AccessRules::compile(&listener.access_rules).map_err(unusable)?;
-            let proxies = listener
-                .proxy_protocol
-                .as_ref()
-                .map(TrustedProxies::compile)
-                .transpose()
-                .map_err(unusable)?;
-            let tls = listener
-                .tls
-                .clone()
-                .map(|config| TlsListener::new(&listener.id, config))
-                .transpose()
-                .map_err(|faults| {
-                    let problems: Vec<_> = faults.iter().map(ToString::to_string).collect();
-                    unusable(problems.join("; "))
-                })?
-                .map(|(tls, _)| Arc::new(tls));
-            let socket = tcp::listen(listener.bind, listener.backlog).map_err(failed)?;
-            infos.push(ListenerInfo {
-                id: listener.id.as_str().into(),
-                zone: listener.zone,
-                address: socket.local_addr().map_err(failed)?,
-                max_connections: listener.max_connections.unwrap_or(usize::MAX),
-                connections: AtomicUsize::new(0),
-                access,
-                proxies,
-                websocket: listener.websocket.clone().map(Arc::new),
-                tls,
-            });
-            sockets.push(socket);
-        }
-        let shared = Arc::new(Shared::new(config, pipeline, infos, loops)?);
-        let mut by_loop: Vec<Vec<_>> = (0..loops).map(|_| Vec::new()).collect();
-        for (index, socket) in (0u16..).zip(sockets) {
-            if let Some(bucket) = by_loop.get_mut(usize::from(index) % loops) {
-                bucket.push((index, socket));
-            }
-        }
+        let mut listeners = Listeners::default();
+        let zones = config.zones.clone();
+        let wanted = config.listeners.clone();
+        let shared = Arc::new(Shared::new(config, pipeline, loops)?);
+        let plan = listeners.plan(&shared.table(), &wanted, &zones)?;
         let mut event_loops = Vec::new();
-        for (index, listeners) in (0u16..).zip(by_loop) {
-            event_loops.push(EventLoop::new(Arc::clone(&shared), index, listeners)?);
+        for index in (0..=u16::MAX).take(loops) {
+            event_loops.push(EventLoop::new(Arc::clone(&shared), index)?);
         }
+        listeners.carry_out(plan, &shared);
         let broker = Self {
             shared,
+            listeners: Mutex::new(listeners),
             threads: Mutex::new(Vec::new()),
         };
         for (index, event_loop) in event_loops.into_iter().enumerate() {
@@ -177,27 +129,51 @@ impl Broker {
         Ok(broker)
     }
 
-    /// Every listener: `type:name` and the address it really listens on.
-    pub fn listeners(&self) -> Vec<(Arc<str>, SocketAddr)> {
-        self.shared
-            .listeners
-            .iter()
-            .map(|l| (Arc::clone(&l.id), l.address))
-            .collect()
+    /// Every listener: `type:name` and where it really listens.
+    pub fn listeners(&self) -> Vec<(Arc<str>, Endpoint)> {
+        self.control().list()
     }
 
-    /// Put another pipeline in force: for new connections, and for every later publish and subscribe.
-    pub fn replace_pipeline(&self, pipeline: Arc<Pipeline>) {
+    /// Put another pipeline in force, and open, change and close listeners so that exactly those of
+    /// `config` listen; its zones that are new are added. Either all of that happens or nothing does.
+    ///
+    /// Clients of a listener that goes, or that moves to another address, are disconnected with 0x98.
+    /// Those of one that has other options stay connected, with the options they came with.
+    pub fn reload(
+        &self,
+        config: &BrokerConfig,
+        pipeline: Arc<Pipeline>,
+    ) -> Result<(), BrokerError> {
+        let mut control = self.control();
+        let table = self.shared.table();
+        let plan = control.plan(&table, &config.listeners, &config.zones)?;
         self.shared.replace_pipeline(pipeline);
+        control.carry_out(plan, &self.shared);
+        Ok(())
+    }
+
+    /// Disconnect the clients of a listener with 0x98 and let it begin anew, at the same address. Gives
+    /// whether there is such a listener.
+    pub fn restart_listener(&self, id: &str) -> Result<bool, BrokerError> {
+        let mut control = self.control();
+        let table = self.shared.table();
+        if !control.contains(id) {
+            return Ok(false);
+        }
+        let plan = control.plan_restart(&table, id)?;
+        control.carry_out(plan, &self.shared);
+        Ok(true)
+    }
+
+    fn control(&self) -> MutexGuard<'_, Listeners> {
+        self.listeners
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
     }
 
     /// The TLS side of every listener that has one.
     pub fn tls_listeners(&self) -> Vec<(Arc<str>, Arc<TlsListener>)> {
-        self.shared
-            .listeners
-            .iter()
-            .filter_map(|info| Some((Arc::clone(&info.id), Arc::clone(info.tls.as_ref()?))))
-            .collect()
+        self.control().tls()
     }
 
     /// The descriptor that is readable while events wait.
@@ -284,6 +260,7 @@ impl Broker {
             // A loop catches panics itself; one in its own bookkeeping has been reported by then.
             let _ = thread.join();
         }
+        self.control().close();
     }
 }
 

@@ -3,7 +3,7 @@
 //! It is written by the Python side, which owns names, defaults and error messages. Nothing here has
 //! a default: a missing member is an error of ours, not of the operator (`docs/design.md` section 3).
 
-use std::{collections::HashMap, net::SocketAddr};
+use std::{collections::HashMap, fmt, net::SocketAddr};
 
 use serde::Deserialize;
 use vallum_mqtt::{packet::QoS, topic::filter_covers};
@@ -52,19 +52,27 @@ impl BrokerConfig {
 }
 
 /// One `listeners.TYPE.NAME`.
-#[derive(Clone, Debug, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct ListenerConfig {
     /// `type:name`, for example `tcp:default`.
     pub id: String,
-    /// Address to bind; port 0 takes a free one.
-    pub bind: SocketAddr,
+    /// Where to listen.
+    pub bind: Bind,
     /// Most connections at a time; `None` is no limit.
     pub max_connections: Option<usize>,
     /// Index of its zone in [`BrokerConfig::zones`].
     pub zone: u16,
     /// Length of the accept queue asked of the system.
     pub backlog: i32,
+    /// Options of its sockets.
+    pub socket: SocketConfig,
+    /// Seconds after which a client that takes nothing of what waits for it is closed; `None` is never.
+    pub send_timeout: Option<u32>,
+    /// New connections in a time; `None` is no limit.
+    pub max_conn_rate: Option<RateConfig>,
+    /// New connections above the rate; `None` is none.
+    pub max_conn_burst: Option<RateConfig>,
     /// Who may connect, `allow|deny all|ADDRESS|CIDR` each: the first that fits decides.
     pub access_rules: Vec<String>,
     /// The PROXY protocol; `None`: no header is read, and none is believed.
@@ -77,7 +85,7 @@ pub struct ListenerConfig {
 
 /// The `ssl_options` of a listener. Files are PEM, named by absolute paths, read at start and again
 /// when certificates are reloaded.
-#[derive(Clone, Debug, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
 #[serde(deny_unknown_fields)]
 #[allow(
     clippy::struct_excessive_bools,
@@ -121,7 +129,7 @@ pub struct TlsConfig {
 }
 
 /// A certificate of a listener.
-#[derive(Clone, Debug, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct CertificateConfig {
     /// Names of servers it is for, the first label perhaps `*`; not asked of the first certificate.
@@ -135,7 +143,7 @@ pub struct CertificateConfig {
 }
 
 /// A text that no log may show.
-#[derive(Clone, Deserialize)]
+#[derive(Clone, PartialEq, Eq, Deserialize)]
 #[serde(transparent)]
 pub struct Secret(pub String);
 
@@ -182,7 +190,7 @@ pub enum KeyUsage {
 }
 
 /// Revocation lists of a listener.
-#[derive(Clone, Debug, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct CrlConfig {
     /// Lists as files, PEM.
@@ -192,15 +200,69 @@ pub struct CrlConfig {
 }
 
 /// OCSP stapling of a listener.
-#[derive(Clone, Debug, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct OcspConfig {
     /// Certificate of whoever issued ours.
     pub issuer_pem: String,
 }
 
+/// Options of a listener's sockets. Connections inherit them.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct SocketConfig {
+    /// `TCP_NODELAY`.
+    pub nodelay: bool,
+    /// Seconds until the first TCP keep-alive probe and between probes, and how many stay unanswered;
+    /// `None`: no probes.
+    pub keepalive: Option<(u32, u32, u32)>,
+    /// `SO_SNDBUF` in bytes; `None`: as the system likes.
+    pub sndbuf: Option<u32>,
+    /// `SO_RCVBUF` in bytes; `None`: as the system likes.
+    pub recbuf: Option<u32>,
+}
+
+/// So many in such a time.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct RateConfig {
+    /// How many.
+    pub amount: u32,
+    /// In how many milliseconds.
+    pub per_ms: u64,
+}
+
+/// Where a listener listens.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+#[serde(untagged)]
+pub enum Bind {
+    /// An address and a port; port 0 takes a free one.
+    Tcp(SocketAddr),
+    /// A file.
+    Unix(UnixBind),
+}
+
+impl fmt::Display for Bind {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Tcp(address) => address.fmt(f),
+            Self::Unix(bind) => f.write_str(&bind.path),
+        }
+    }
+}
+
+/// The file of a Unix socket.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct UnixBind {
+    /// Absolute path.
+    pub path: String,
+    /// Who may connect: permission bits of the file.
+    pub mode: u32,
+}
+
 /// The PROXY protocol of a listener: a header is due on every connection.
-#[derive(Clone, Debug, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct ProxyConfig {
     /// Milliseconds from accept to the complete header.
@@ -210,7 +272,7 @@ pub struct ProxyConfig {
 }
 
 /// The `websocket` object of a listener.
-#[derive(Clone, Debug, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct WebSocketConfig {
     /// Path of the request.
@@ -223,10 +285,28 @@ pub struct WebSocketConfig {
     pub subprotocols: Vec<String>,
     /// Which pages may connect; `None`: all.
     pub origins: Option<OriginConfig>,
+    /// Headers that announce the client's address; `None`: none is believed.
+    pub forwarded: Option<ForwardedConfig>,
+    /// Seconds without anything from the client after which the connection is closed.
+    pub idle_timeout: u32,
+    /// Whether each packet to the client has a frame of its own.
+    pub one_packet_a_frame: bool,
+}
+
+/// Headers that announce the client's address.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ForwardedConfig {
+    /// The one with addresses, such as `x-forwarded-for`.
+    pub address_header: String,
+    /// The one with the port, such as `x-forwarded-port`.
+    pub port_header: String,
+    /// Addresses and blocks of the proxies that are believed.
+    pub trusted: Vec<String>,
 }
 
 /// The Origin check of a listener.
-#[derive(Clone, Debug, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct OriginConfig {
     /// Whether a request may come without one.
@@ -515,16 +595,6 @@ pub struct RetainerConfig {
     pub delivery_rate: Option<RateConfig>,
     /// Most messages retained; those above it are delivered and not kept. `None` is no limit.
     pub max_publish_rate: Option<RateConfig>,
-}
-
-/// So many in such a time.
-#[derive(Clone, Copy, Debug, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct RateConfig {
-    /// How many.
-    pub amount: u32,
-    /// In how many milliseconds.
-    pub interval_ms: u64,
 }
 
 /// The `delayed` root.

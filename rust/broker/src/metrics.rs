@@ -26,6 +26,10 @@ counters! {
     connections_accepted => "connections.accepted",
     /// Connections closed because a limit was reached.
     connections_refused => "connections.refused",
+    /// Connections closed because they came faster than `max_conn_rate`.
+    over_rate => "connections.rate_limited",
+    /// Connections closed because the client took nothing for `send_timeout`.
+    send_timeout => "connections.send_timeout",
     /// Connections closed because of their address: an access rule, or no trusted proxy.
     access_denied => "connections.access_denied",
     /// Connections closed because their PROXY protocol header was missing or malformed.

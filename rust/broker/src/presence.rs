@@ -14,6 +14,7 @@ use crate::{
     command::SystemMessage,
     connection::{Connection, disconnect::Close},
     event_loop::{EventLoop, Outgoing},
+    listener::Endpoint,
     router::SubscriptionOptions,
     session::{SessionRef, attach::Wishes},
 };
@@ -212,8 +213,9 @@ impl EventLoop {
             about.insert("proto_ver".into(), place.version.level().into());
             let host = place.peer.ip().to_canonical().to_string();
             about.insert("ipaddress".into(), host.into());
-            let port = self.listener(place.listener).address.port();
-            about.insert("sockport".into(), port.into());
+            if let Endpoint::Tcp(address) = &self.listener(place.listener).endpoint {
+                about.insert("sockport".into(), address.port().into());
+            }
             if self.pipeline.profile() == Profile::Legacy {
                 about.insert("client_attrs".into(), json!(info.client_attrs));
             }

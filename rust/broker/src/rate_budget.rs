@@ -21,7 +21,7 @@ impl RateBudget {
     pub(crate) fn new(rate: RateConfig) -> Self {
         Self {
             amount: rate.amount.max(1),
-            window_ms: rate.interval_ms.max(1),
+            window_ms: rate.per_ms.max(1),
             used: AtomicU64::new(0),
         }
     }
@@ -68,7 +68,7 @@ mod tests {
     fn a_window_has_its_amount_and_the_next_one_again() {
         let budget = RateBudget::new(RateConfig {
             amount: 10,
-            interval_ms: 500,
+            per_ms: 500,
         });
         assert_eq!(budget.take(7, 0), 7);
         assert_eq!((budget.take(7, 499), budget.take(7, 499)), (3, 0));

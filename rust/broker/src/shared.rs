@@ -3,7 +3,6 @@
 use std::{
     collections::VecDeque,
     mem,
-    net::SocketAddr,
     sync::{
         Arc, Mutex, PoisonError, RwLock,
         atomic::{AtomicUsize, Ordering},
@@ -16,60 +15,18 @@ use vallum_policy::pipeline::Pipeline;
 use crate::{
     clock::Clock,
     command::Command,
-    config::{BrokerConfig, MqttConfig, WebSocketConfig, ZoneConfig},
+    config::BrokerConfig,
     connection::Connection,
     delayed::DelayedBudget,
     event::EventQueue,
-    listener::access::{AccessRules, TrustedProxies},
+    listener::{acceptor::Acceptor, table::ListenerTable},
     message::Message,
     metrics::Metrics,
     refusal_throttle::RefusalThrottle,
     retained::RetainedStore,
     router::{LocalRouter, Target},
     session::{Registry, attach::Accepted, auto_subscribe::AutoSubscription},
-    transport::tls::listener::TlsListener,
 };
-
-/// A listener as the loops see it.
-#[derive(Debug)]
-pub(crate) struct ListenerInfo {
-    /// `type:name`.
-    pub(crate) id: Arc<str>,
-    /// Index of its zone.
-    pub(crate) zone: u16,
-    /// The address it really listens on.
-    pub(crate) address: SocketAddr,
-    /// Most connections; `usize::MAX` is no limit.
-    pub(crate) max_connections: usize,
-    /// Connections now.
-    pub(crate) connections: AtomicUsize,
-    /// Who may connect.
-    pub(crate) access: AccessRules,
-    /// The proxies in front of it, if a PROXY protocol header is due.
-    pub(crate) proxies: Option<TrustedProxies>,
-    /// MQTT comes in a WebSocket.
-    pub(crate) websocket: Option<Arc<WebSocketConfig>>,
-    /// All of it comes in TLS.
-    pub(crate) tls: Option<Arc<TlsListener>>,
-}
-
-/// A zone as the loops see it.
-#[derive(Debug)]
-pub(crate) struct Zone {
-    /// Its name.
-    pub(crate) name: Arc<str>,
-    /// What its clients may do.
-    pub(crate) mqtt: MqttConfig,
-}
-
-impl Zone {
-    fn new(config: &ZoneConfig) -> Self {
-        Self {
-            name: config.name.as_str().into(),
-            mqtt: config.mqtt.clone(),
-        }
-    }
-}
 
 /// Something for another loop to do.
 pub(crate) enum Inbound {
@@ -85,6 +42,12 @@ pub(crate) enum Inbound {
     FanoutServed,
     /// An order from the control plane.
     Command(Command),
+    /// Accept for the listener of this index.
+    Listen(u16, Acceptor),
+    /// Accept for it no longer.
+    Unlisten(u16),
+    /// Close the connections of listeners that were stopped.
+    CloseStopped,
 }
 
 impl Inbound {
@@ -178,10 +141,10 @@ pub(crate) struct Shared {
     pub(crate) delayed: DelayedBudget,
     /// To the control plane.
     pub(crate) events: EventQueue,
-    /// Zones, by index.
-    pub(crate) zones: Vec<Zone>,
-    /// Listeners, by index.
-    pub(crate) listeners: Vec<ListenerInfo>,
+    /// Listeners and zones; replaced as a whole.
+    table: RwLock<Arc<ListenerTable>>,
+    /// Counts the replacements.
+    table_version: AtomicUsize,
     /// Letter boxes, by loop.
     pub(crate) inboxes: Vec<Inbox>,
     /// Which refusals are written.
@@ -195,7 +158,6 @@ impl Shared {
     pub(crate) fn new(
         config: BrokerConfig,
         pipeline: Arc<Pipeline>,
-        listeners: Vec<ListenerInfo>,
         loops: usize,
     ) -> std::io::Result<Self> {
         Ok(Self {
@@ -210,14 +172,14 @@ impl Shared {
             ),
             router: LocalRouter::new(config.shared_policies()),
             delayed: DelayedBudget::new(config.delayed.max_delayed_messages),
-            zones: config.zones.iter().map(Zone::new).collect(),
             config,
             clock: Clock::start(),
             pipeline: RwLock::new(pipeline),
             pipeline_version: AtomicUsize::new(0),
             registry: Registry::default(),
             events: EventQueue::new()?,
-            listeners,
+            table: RwLock::default(),
+            table_version: AtomicUsize::new(0),
             inboxes: (0..loops).map(|_| Inbox::default()).collect(),
             throttle: Mutex::default(),
             metrics: (0..loops).map(|_| Metrics::default()).collect(),
@@ -241,6 +203,29 @@ impl Shared {
             .write()
             .unwrap_or_else(PoisonError::into_inner) = pipeline;
         self.pipeline_version.fetch_add(1, Ordering::Release);
+    }
+
+    /// The listeners and zones in force.
+    pub(crate) fn table(&self) -> Arc<ListenerTable> {
+        Arc::clone(&self.table.read().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    /// Which of them are in force, by count.
+    pub(crate) fn table_version(&self) -> usize {
+        self.table_version.load(Ordering::Acquire)
+    }
+
+    /// Put others in force.
+    pub(crate) fn replace_table(&self, table: ListenerTable) {
+        *self.table.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(table);
+        self.table_version.fetch_add(1, Ordering::Release);
+    }
+
+    /// Have every loop close the connections of listeners that were stopped.
+    pub(crate) fn close_stopped(&self) {
+        for inbox in &self.inboxes {
+            inbox.post([Inbound::CloseStopped]);
+        }
     }
 
     /// Whether some loop does not keep up with what the others pass on to it.

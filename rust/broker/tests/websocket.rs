@@ -23,7 +23,8 @@ const BINARY: u8 = 0x82;
 
 fn web_broker(loops: usize, max_frame_size: Option<u64>) -> Broker {
     let websocket = json!({"path": "/mqtt", "max_frame_size": max_frame_size, "origins": null,
-                           "fail_if_no_subprotocol": true, "subprotocols": ["mqtt"]});
+                           "fail_if_no_subprotocol": true, "subprotocols": ["mqtt"],
+                           "forwarded": null, "idle_timeout": 7200, "one_packet_a_frame": false});
     broker_behind(loops, &[("websocket", websocket)])
 }
 

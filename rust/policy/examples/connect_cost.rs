@@ -59,10 +59,12 @@ fn main() {
 fn pipeline(chain: &serde_json::Value, attributes: &serde_json::Value) -> Pipeline {
     let config = json!({
         "version": 1, "profile": "hardened", "use_username_as_clientid": false,
-        "client_attrs_init": attributes, "clientid_override": null, "zones": {}, "rewrite": [],
+        "client_attrs_init": attributes, "clientid_override": null, "rewrite": [],
+        "namespace_as_mountpoint": false, "zones": {},
         "authentication": {"ignore_backend_failures": false, "chain": chain, "listeners": {}},
         "authorization": {
-            "no_match": "deny", "deny_action": "ignore", "ignore_backend_failures": false,
+            "no_match": "deny", "deny_action": "ignore", "include_mountpoint": false,
+            "ignore_backend_failures": false,
             "topic_template_allow": {"plus": false, "hash": false, "slash": false}, "sources": [],
         },
     });

@@ -9,6 +9,7 @@ use std::{borrow::Cow, fmt, ops::Deref, sync::Arc};
 use crate::{
     acl::Preset,
     client::{Attributes, ClientInfo},
+    mountpoint::Mountpoint,
 };
 
 /// MQTT 5 reason codes a connect decision may carry (MQTT 5 section 3.2.2.2); the caller turns them into
@@ -88,6 +89,8 @@ pub enum Stage {
     Authenticator,
     /// What holds when nothing else decided.
     Default,
+    /// The mount point of the listener or of the client's namespace.
+    Mountpoint,
     /// The client's ACL preset.
     AclPreset,
     /// An authorization source; the name is its type.
@@ -105,6 +108,7 @@ impl Stage {
             Self::Precondition => "precondition",
             Self::Authenticator => "authenticator",
             Self::Default => "default",
+            Self::Mountpoint => "mountpoint",
             Self::AclPreset => "acl_preset",
             Self::Source => "source",
         }
@@ -281,7 +285,7 @@ pub struct Decision {
     /// MQTT 5 reason code for CONNACK.
     pub reason_code: u8,
     /// An authenticator id, or `no_authenticator`, `no_match`, `enable_authn`, `quick_deny_anonymous`,
-    /// `use_username_as_clientid`.
+    /// `use_username_as_clientid`, `mountpoint`.
     pub decided_by: Name,
     /// The client as it is now known: for a refused one as far as the pipeline got.
     pub client: AuthenticatedClient,
@@ -305,6 +309,12 @@ pub struct AuthenticatedClient {
     pub preset: Option<Arc<Preset>>,
     /// When the connection has to end, in Unix seconds.
     pub expire_at: Option<u64>,
+    /// What stands in front of its topics.
+    #[allow(
+        clippy::box_collection,
+        reason = "a pointer in every session, a text in few"
+    )]
+    pub mountpoint: Option<Box<Mountpoint>>,
 }
 
 /// Which rule or setting decided an authorization request. Rules are numbered from 1.

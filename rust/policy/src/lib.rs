@@ -8,12 +8,14 @@
 //! - [`token`]: JWT keys, verification and claims.
 //! - [`acl`]: `acl.conf`, raw rules, presets and their evaluation.
 //! - [`template`]: `${placeholder}` templates.
+//! - [`mountpoint`]: the text in front of a client's topics.
 //! - [`pipeline`]: the compiled chain that runs them in order.
 
 pub mod acl;
 pub mod client;
 pub mod decision;
 pub mod expr;
+pub mod mountpoint;
 pub mod pipeline;
 pub mod profile;
 pub mod regex;

@@ -121,11 +121,11 @@ fn ignore_backend_failures_softens_hardened() {
 fn listeners_choose_their_chain() {
     let mut config = policy("hardened", json!([cinfo_stage("true", "deny")]));
     config["authentication"]["listeners"] = json!({
-        "tcp:own": {"enable_authn": "true", "chain": [cinfo_stage("true", "allow")]},
-        "tcp:empty": {"enable_authn": "true", "chain": []},
-        "tcp:off": {"enable_authn": "false", "chain": null},
-        "tcp:disabled": {"enable_authn": "true", "chain": [disabled(cinfo_stage("true", "allow"))]},
-        "tcp:quick": {"enable_authn": "quick_deny_anonymous", "chain": [cinfo_stage("true", "allow")]},
+        "tcp:own": {"enable_authn": "true", "chain": [cinfo_stage("true", "allow")], "mountpoint": ""},
+        "tcp:empty": {"enable_authn": "true", "chain": [], "mountpoint": ""},
+        "tcp:off": {"enable_authn": "false", "chain": null, "mountpoint": ""},
+        "tcp:disabled": {"enable_authn": "true", "chain": [disabled(cinfo_stage("true", "allow"))], "mountpoint": ""},
+        "tcp:quick": {"enable_authn": "quick_deny_anonymous", "chain": [cinfo_stage("true", "allow")], "mountpoint": ""},
     });
     let pipeline = compile(&config).unwrap();
     let at = |listener, username| {
@@ -296,6 +296,7 @@ fn zones_have_identities_of_their_own() {
     config["clientid_override"] = "concat('x-', clientid)".into();
     config["zones"] = json!({"named": {
         "use_username_as_clientid": true, "client_attrs_init": [], "clientid_override": null,
+        "namespace_as_mountpoint": false,
     }});
     let pipeline = compile(&config).unwrap();
     let id = |zone| {
@@ -481,14 +482,14 @@ fn every_fault_is_reported_with_its_path() {
     config["client_attrs_init"] = json!([{"expression": "a b", "set_as_attr": "_x"}]);
     config["clientid_override"] = "".into();
     config["zones"] = json!({"z": {
-        "use_username_as_clientid": false, "clientid_override": "(",
+        "use_username_as_clientid": false, "clientid_override": "(", "namespace_as_mountpoint": true,
         "client_attrs_init": [{"expression": "(", "set_as_attr": "x"}],
     }});
     config["authorization"]["sources"] = json!([{
         "type": "file", "enable": true, "precondition": null, "path": "etc/acl.conf", "text": "{allow, all}",
     }]);
     config["authentication"]["listeners"] = json!({
-        "ssl:a": {"enable_authn": "true", "chain": [cinfo_stage("+", "allow")]},
+        "ssl:a": {"enable_authn": "true", "chain": [cinfo_stage("+", "allow")], "mountpoint": "a+/${clientid}"},
     });
     let faults = compile(&config).unwrap_err();
     let paths: Vec<&str> = faults.iter().map(|fault| fault.path.as_str()).collect();
@@ -509,6 +510,7 @@ fn every_fault_is_reported_with_its_path() {
             "authentication[3].precondition",
             "authentication[3].checks[0].is_match[0]",
             "listeners.ssl.a.authentication[0].checks[0].is_match[0]",
+            "listeners.ssl.a.mountpoint",
             "authorization.sources[0].path",
         ]
     );

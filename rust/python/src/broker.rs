@@ -1,5 +1,7 @@
 //! The data plane.
 
+use std::sync::Arc;
+
 use pyo3::{
     prelude::*,
     types::{PyBytes, PyDict, PyList},
@@ -9,6 +11,7 @@ use vallum_broker::{
     command::{Command, SystemMessage},
     config::BrokerConfig,
     event::Event,
+    listener::Endpoint,
     session::SessionRef,
 };
 
@@ -47,11 +50,24 @@ impl Broker {
     }
 
     fn listeners(&self) -> Vec<(String, String, u16)> {
-        self.0
-            .listeners()
-            .into_iter()
-            .map(|(id, address)| (id.to_string(), address.ip().to_string(), address.port()))
-            .collect()
+        let place = |(id, endpoint): (Arc<str>, Endpoint)| match endpoint {
+            Endpoint::Tcp(address) => (id.to_string(), address.ip().to_string(), address.port()),
+            Endpoint::Unix(path) => (id.to_string(), path.to_string_lossy().into_owned(), 0),
+        };
+        self.0.listeners().into_iter().map(place).collect()
+    }
+
+    fn reload(&self, py: Python<'_>, document: &str, pipeline: &Pipeline) -> PyResult<()> {
+        let config: BrokerConfig = serde_json::from_str(document)
+            .map_err(|fault| error::config_problem(py, "", &fault))?;
+        let pipeline = pipeline.0.clone();
+        py.detach(|| self.0.reload(&config, pipeline))
+            .map_err(|fault| error::broker(py, &fault))
+    }
+
+    fn restart_listener(&self, py: Python<'_>, id: &str) -> PyResult<bool> {
+        py.detach(|| self.0.restart_listener(id))
+            .map_err(|fault| error::broker(py, &fault))
     }
 
     fn event_fd(&self) -> i32 {
@@ -64,10 +80,6 @@ impl Broker {
             list.append(to_dict(py, event)?)?;
         }
         Ok(list)
-    }
-
-    fn replace_pipeline(&self, pipeline: &Pipeline) {
-        self.0.replace_pipeline(pipeline.0.clone());
     }
 
     fn expire_credentials(&self, session: SessionTuple, expire_at: u64) {

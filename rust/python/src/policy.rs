@@ -354,6 +354,12 @@ impl Decision {
     }
 
     #[getter]
+    fn mountpoint(&self) -> Option<&str> {
+        let mountpoint = self.0.client.mountpoint.as_ref()?;
+        Some(mountpoint.as_str())
+    }
+
+    #[getter]
     fn acl<'py>(&self, py: Python<'py>) -> PyResult<Option<Bound<'py, PyAny>>> {
         self.0
             .client

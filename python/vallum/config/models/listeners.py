@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import ipaddress
+import os
 import re
 from datetime import timedelta
 from typing import Annotated, Any, Literal
 
-from pydantic import AliasChoices, BeforeValidator, Field
+from pydantic import AliasChoices, BeforeValidator, Field, ValidationInfo, model_validator
 
 from vallum.config.models.authentication import Chain
-from vallum.config.models.section import Section, problem
+from vallum.config.models.section import Section, context_of, problem, problems
 from vallum.config.models.tls import ServerTls
 from vallum.config.models.types import (
     BindAddress,
@@ -99,9 +100,9 @@ class TcpOptions(Section):
     backlog: PositiveInt = 1024
     """Connections the kernel keeps until they are accepted."""
     send_timeout: Duration = timedelta(seconds=15)
-    """How long a write may block."""
+    """How long a client may take nothing of what waits for it, to the second."""
     send_timeout_close: Bool = True
-    """Whether the connection is closed then."""
+    """Whether its connection is closed then."""
     buffer: Bytesize = 4096
     """Bytes of the user-space buffer."""
     recbuf: Bytesize | None = None
@@ -117,7 +118,8 @@ class TcpOptions(Section):
     reuseaddr: Bool = True
     """SO_REUSEADDR."""
     keepalive: Annotated[tuple[int, int, int] | None, BeforeValidator(_keepalive)] = None
-    """Idle and interval seconds and number of TCP keep-alive probes."""
+    """TCP keep-alive: seconds until the first probe and between probes, and how many may stay
+    unanswered, as `"240,30,5"`; `none`: no probes."""
 
 
 class DeflateOptions(Section):
@@ -145,11 +147,12 @@ class WebSocket(Section):
     mqtt_path: Text = "/mqtt"
     """Path of the upgrade request."""
     mqtt_piggyback: Literal["single", "multiple"] = "multiple"
-    """Whether a frame may hold several packets."""
+    """Whether a frame to a client may hold several packets. From clients it always may."""
     compress: Bool = False
     """permessage-deflate."""
     idle_timeout: Duration = timedelta(seconds=7200)
-    """Time without a frame after which the connection is closed."""
+    """Time without anything from a client after which its connection is closed, with Keep Alive or
+    without."""
     max_frame_size: BytesizeOrInfinity = None
     """Bytes of the largest frame."""
     fail_if_no_subprotocol: Bool = True
@@ -163,9 +166,14 @@ class WebSocket(Section):
     check_origins: CommaList = ("http://localhost:18083", "http://127.0.0.1:18083")
     """Origins accepted then."""
     proxy_address_header: Text = "x-forwarded-for"
-    """Header with the client's address."""
+    """Header with the client's address, or with those of all hops: the last that is no proxy of
+    `proxy_headers_trusted` is taken. Not looked at with `proxy_protocol`."""
     proxy_port_header: Text = "x-forwarded-port"
     """Header with the client's port."""
+    proxy_headers_trusted: Annotated[tuple[str, ...] | None, BeforeValidator(_proxies)] = None
+    """Proxies whose headers are believed, as addresses and CIDR blocks. None: nobody in the
+    hardened profile, everybody in legacy. `access_rules` judge both the proxy and the address it
+    announces."""
     validate_utf8: Bool = True
     """Whether text frames are checked."""
     deflate_opts: DeflateOptions = Field(default_factory=DeflateOptions)
@@ -185,7 +193,9 @@ class Listener(Section):
     max_connections: PositiveIntOrInfinity = None
     """Connections at a time."""
     mountpoint: Text = ""
-    """Text put in front of the topics of its clients; may hold `${clientid}` and the like."""
+    """Text put in front of the topics of its clients, which do not see it; end it with `/`. It may
+    hold `${clientid}`, `${username}`, `${peerhost}`, `${zone}` and `${client_attrs.NAME}`; hardened
+    refuses clients whose value is missing or holds `/`, `+` or `#`."""
     zone: Name = "default"
     """Zone its clients belong to."""
     enable_authn: EnableAuthn = "true"
@@ -208,9 +218,10 @@ class Listener(Section):
     allow_log_packet_data_from: CommaList = ()
     """Peers whose packets may be logged."""
     max_conn_rate: RateLimit = None
-    """New connections of this listener."""
+    """New connections of this listener. One above it is closed, and so is all that comes in the
+    next 100 ms."""
     max_conn_burst: Burst = None
-    """Connections above that rate."""
+    """Connections above that rate, once in its own time."""
     messages_rate: RateLimit = None
     """Messages from each client."""
     messages_burst: Burst = None
@@ -267,6 +278,44 @@ class WssListener(WsListener):
     """Certificates and versions."""
 
 
+_MAX_SOCKET_PATH = 107
+"""Bytes the system has room for in the address of a Unix socket."""
+
+
+def _socket_path(value: Any, info: ValidationInfo) -> Any:
+    if not isinstance(value, str) or not value:
+        raise problem('must be the path of a file, for example "/run/vallum/mqtt.sock"')
+    path = str(context_of(info).path(value))
+    if len(os.fsencode(path)) > _MAX_SOCKET_PATH:
+        raise problem(f"{path}: longer than the {_MAX_SOCKET_PATH} bytes a socket's path may have")
+    return path
+
+
+def _mode(value: Any) -> Any:
+    if isinstance(value, str) and re.fullmatch("0?[0-7]{3}", value):
+        return value
+    raise problem('must be permission bits in octal, in quotes, for example "0660"')
+
+
+class UnixListener(Listener):
+    """`listeners.unix.NAME`: a Unix socket."""
+
+    path: Annotated[str, BeforeValidator(_socket_path)]
+    """Its file. A socket that nobody listens on is replaced, anything else is left alone."""
+    mode: Annotated[str, BeforeValidator(_mode)] = "0660"
+    """Permission bits of the file, in quotes: who may connect must be allowed to write to it."""
+
+    @model_validator(mode="before")
+    @classmethod
+    def _no_address(cls, data: Any) -> Any:
+        keys = data if isinstance(data, dict) else ()
+        unfit = [key for key in keys if key == "bind" or key.startswith(("access_r", "proxy_"))]
+        if unfit:
+            advice = "a Unix socket has no address: write 'path', and 'mode' for who may connect"
+            raise problems(((key,), f"cannot be used here: {advice}") for key in unfit)
+        return data
+
+
 class Listeners(Section):
     """`listeners`: by type, then by name."""
 
@@ -279,11 +328,14 @@ class Listeners(Section):
     wss: dict[str, WssListener] = Field(default_factory=dict)
     """WebSocket over TLS."""
 
+    unix: dict[str, UnixListener] = Field(default_factory=dict)
+    """Unix sockets."""
+
     def items(self) -> list[tuple[str, str, Listener]]:
         """All listeners as (type, name, listener), in written order within a type."""
         return [
             (kind, name, listener)
-            for kind in DEFAULT_PORTS
+            for kind in type(self).model_fields
             for name, listener in getattr(self, kind).items()
         ]
 
@@ -292,4 +344,5 @@ def bind_of(kind: str, name: str, listener: Listener) -> IpPort | None:
     """Where a listener binds, its default included; None if it must say and does not."""
     if listener.bind is not None:
         return listener.bind
-    return IpPort(None, DEFAULT_PORTS[kind]) if name == "default" else None
+    port = DEFAULT_PORTS.get(kind) if name == "default" else None
+    return None if port is None else IpPort(None, port)

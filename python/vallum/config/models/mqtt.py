@@ -157,7 +157,8 @@ class Mqtt(Section):
     ] = None
     """What the client identifier is replaced by; None: nothing."""
     namespace_as_mountpoint: Bool = False
-    """Whether a client's namespace is put in front of its topics."""
+    """Whether a client's namespace (its attribute `tns`), followed by `/`, is put in front of its
+    topics, where its listener has no `mountpoint`."""
     session_expiry_interval: Duration = timedelta(hours=2)
     """How long the session of an MQTT 3.1.1 client is kept after it left."""
     max_session_expiry_interval: DurationOrInfinity = None

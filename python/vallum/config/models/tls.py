@@ -116,6 +116,11 @@ class CrlCache(Section):
     _refresh = field_validator("refresh_interval")(_at_least_a_minute)
 
 
+def _no_managed_certificates(value: Any) -> None:
+    if value is not None:
+        raise problem("managed certificates are not available; use sni_certificates")
+
+
 class _Tls(Section):
     """What both ends have."""
 
@@ -148,8 +153,8 @@ class _Tls(Section):
         BeforeValidator(lambda v: str(v).lower() if isinstance(v, bool) else v),
     ] = "false"
     """Which certificates of cacertfile are anchors by themselves."""
-    managed_certs: Any = None
-    """Certificates kept by the server."""
+    managed_certs: Annotated[None, BeforeValidator(_no_managed_certificates)] = None
+    """Certificates kept by the server: not available."""
 
 
 class ServerTls(_Tls):

@@ -140,17 +140,21 @@ impl EventLoop {
                 .out
                 .flush(&mut connection.transport, &mut self.pool);
         }
-        connection.transport.finish();
+        connection.transport.finish(self.stopping);
         let exchanging = connection.is_in_exchange().then_some(connection.generation);
         if connection.tail.capacity() > 0 {
             self.pool.give(std::mem::take(&mut connection.tail));
         }
         let (phase, listener) = (connection.phase, connection.listener);
+        let stalled = connection.watches_write;
         let place = Place::from(&*connection);
         let lingers =
             connection.out.is_empty() && cause.may_cut_off(connection, self.peer_is_sending);
         self.metrics().bytes_sent.add(sent as u64);
         self.forget_listener_slot(listener);
+        if stalled {
+            self.forget_stalled(slot);
+        }
         if let Some(generation) = exchanging {
             self.end_exchange(slot, generation);
         }

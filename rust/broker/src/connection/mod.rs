@@ -9,6 +9,7 @@ pub(crate) mod auth;
 mod certificate;
 pub(crate) mod connect;
 pub(crate) mod disconnect;
+mod mounts;
 pub mod outbox;
 pub(crate) mod publish;
 pub(crate) mod subscribe;
@@ -126,6 +127,16 @@ impl Connection {
             parked: None,
             v5: None,
         }
+    }
+}
+
+impl Connection {
+    /// Broker second in which it is dead unless something comes, by Keep Alive [MQTT-3.1.2-22] or by its
+    /// transport; `None` is never.
+    pub(crate) fn dead_at(&self) -> Option<u32> {
+        let silent = self.last_packet.saturating_add(self.patience);
+        let silent = (self.patience > 0).then_some(silent);
+        silent.into_iter().chain(self.transport.idle_until()).min()
     }
 }
 

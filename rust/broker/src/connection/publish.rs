@@ -13,7 +13,7 @@ use vallum_policy::{
     profile::Profile,
 };
 
-use super::disconnect::Close;
+use super::{disconnect::Close, mounts::mounted_name};
 use crate::{
     event::Refusal,
     event_loop::{EventLoop, Flow, Outgoing, Routed},
@@ -91,6 +91,10 @@ impl EventLoop {
             Ok(delayed) => delayed,
             Err(reason) => return self.refuse_packet(slot, reason),
         };
+        let destination = match self.mounted_name(reference, delayed.map_or(topic, |d| d.topic)) {
+            Ok(destination) => destination,
+            Err(reason) => return self.refuse_packet(slot, reason),
+        };
         if publish.qos == QoS::ExactlyOnce
             && let Some(flow) = self.begin_exactly_once(slot, session_slot, publish.packet_id)
         {
@@ -98,7 +102,7 @@ impl EventLoop {
         }
         let properties = publish.properties.forwardable();
         let mut outgoing = Outgoing::new(
-            delayed.map_or(topic, |delayed| delayed.topic),
+            &destination,
             &properties,
             publish.payload,
             publish.qos,
@@ -369,12 +373,16 @@ impl EventLoop {
         }
         let zone = self.session_mut(publisher).map_or(0, |s| s.zone);
         let valid = rewritten.is_none() || TopicName::parse(topic).is_ok();
-        let Some(delayed) = self.delayed_of(topic).ok().filter(|_| valid) else {
+        let parsed = self.delayed_of(topic).and_then(|delayed| {
+            let topic = delayed.map_or(topic, |delayed| delayed.topic);
+            Ok((delayed, mounted_name(client, topic)?))
+        });
+        let Some((delayed, destination)) = parsed.ok().filter(|_| valid) else {
             self.metrics().wills_denied.add(1);
             return;
         };
         let mut outgoing = Outgoing::new(
-            delayed.map_or(topic, |delayed| delayed.topic),
+            &destination,
             &will.properties,
             &will.payload,
             will.qos,

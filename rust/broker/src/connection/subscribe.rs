@@ -1,6 +1,6 @@
 //! SUBSCRIBE and UNSUBSCRIBE (sections 3.8 to 3.11).
 
-use std::num::NonZeroU32;
+use std::{borrow::Cow, num::NonZeroU32};
 
 use vallum_mqtt::{
     packet::{
@@ -14,7 +14,7 @@ use vallum_policy::{
     profile::Profile,
 };
 
-use super::disconnect::Close;
+use super::{disconnect::Close, mounts::mounted_filter};
 use crate::{
     event_loop::{EventLoop, Flow},
     retained::Replay,
@@ -46,8 +46,8 @@ const TAKEN: Unmet = (
 
 /// What became of one filter of a SUBSCRIBE that was granted.
 pub(crate) struct Granted<'a> {
-    /// Without its prefix.
-    pub(crate) filter: &'a str,
+    /// Without its prefix, with its mount point.
+    pub(crate) filter: Cow<'a, str>,
     pub(crate) options: SubscriptionOptions,
     /// Retained messages are due.
     pub(crate) replay: bool,
@@ -151,7 +151,7 @@ impl EventLoop {
                         told.push((entry.filter.to_owned(), granted.options, rh));
                     }
                     if granted.replay {
-                        replays.push(Replay::new(reference, granted.filter, granted.options));
+                        replays.push(Replay::new(reference, &granted.filter, granted.options));
                     }
                 }
                 Err((reason, why)) => {
@@ -263,7 +263,8 @@ impl EventLoop {
         };
         let limit = mqtt.max_subscriptions.unwrap_or(usize::MAX);
         let session = self.session_mut(reference).ok_or(LOST)?;
-        let known = session.subscriptions.contains_key(entry.filter);
+        let whole = mounted_filter(session, entry.filter).ok_or(INVALID)?;
+        let known = session.subscriptions.contains_key(&*whole);
         if !known && session.subscriptions.len() >= limit {
             return Err((ReasonCode::QuotaExceeded, Some("too many subscriptions")));
         }
@@ -273,11 +274,11 @@ impl EventLoop {
         }
         self.shared
             .router
-            .subscribe(entry.filter, reference, options)
+            .subscribe(&whole, reference, options)
             .map_err(|Taken| TAKEN)?;
         let session = self.session_mut(reference).ok_or(LOST)?;
         session.has_shared |= scope.filter().len() < entry.filter.len();
-        session.subscriptions.insert(entry.filter.into(), options);
+        session.subscriptions.insert((*whole).into(), options);
         // Shared subscriptions get no retained messages (section 4.8.2).
         let due = !shared
             && match entry.retain_handling {
@@ -285,12 +286,19 @@ impl EventLoop {
                 RetainHandling::IfNew => !known,
                 RetainHandling::Never => false,
             };
-        let replay = due && self.shared.retained.may_match(scope.filter());
+        let filter = match whole {
+            Cow::Borrowed(_) => Cow::Borrowed(scope.filter()),
+            Cow::Owned(whole) => {
+                let prefix = entry.filter.len() - scope.filter().len();
+                Cow::Owned(whole.get(prefix..).unwrap_or_default().to_owned())
+            }
+        };
+        let replay = due && self.shared.retained.may_match(&filter);
         if replay && let Some(session) = self.session_mut(reference) {
             session.pending_replays += 1;
         }
         Ok(Granted {
-            filter: scope.filter(),
+            filter,
             options,
             replay,
         })
@@ -325,16 +333,17 @@ impl EventLoop {
                 codes.push(ReasonCode::TopicFilterInvalid);
                 continue;
             }
-            let known = self
-                .session_mut(reference)
-                .is_some_and(|session| session.subscriptions.remove(filter).is_some());
-            if known {
-                self.drop_subscription(filter, reference);
+            let known = self.session_mut(reference).and_then(|session| {
+                let whole = mounted_filter(session, filter)?;
+                session.subscriptions.remove(&*whole).map(|_| whole)
+            });
+            if let Some(whole) = &known {
+                self.drop_subscription(whole, reference);
                 if self.hears_of_unsubscriptions() {
                     told.push(filter.to_owned());
                 }
             }
-            let code = if known {
+            let code = if known.is_some() {
                 ReasonCode::Success
             } else {
                 ReasonCode::NoSubscriptionExisted

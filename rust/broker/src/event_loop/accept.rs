@@ -1,15 +1,13 @@
 //! New connections.
 
-use std::{
-    io, mem,
-    sync::{Arc, atomic::Ordering},
-};
+use std::{io, mem, sync::Arc, time::Instant};
 
 use mio::{Interest, Token};
 
-use super::{EventLoop, token_of};
+use super::{EventLoop, listeners::Listening, token_of};
 use crate::{
     connection::{Connection, Phase},
+    listener::rate::Admission,
     shared::Inbound,
     transport::{Transport, socket::Socket, tls::Tls, websocket::WebSocket},
 };
@@ -18,17 +16,26 @@ use crate::{
 const ACCEPT_SLICE: usize = 256;
 
 impl EventLoop {
+    /// Accept what waits at the listener with this index.
+    pub(super) fn accept_at(&mut self, index: usize) {
+        let is = |each: &Listening| usize::from(each.index) == index;
+        if let Some(n) = self.listeners.iter().position(is) {
+            self.accept(n);
+        }
+    }
+
     /// Accept what waits at listener `n` of this loop and spread it over the loops.
-    pub(super) fn accept(&mut self, n: usize) {
+    fn accept(&mut self, n: usize) {
         for _ in 0..ACCEPT_SLICE {
-            let Some((info_index, listener)) = self.listeners.get(n) else {
+            let Some(listening) = self.listeners.get_mut(n) else {
                 return;
             };
-            let info_index = *info_index;
-            let (stream, peer) = match listener.accept() {
+            let info_index = listening.index;
+            let (stream, peer) = match listening.acceptor.accept() {
                 Ok(accepted) => accepted,
                 Err(e) if e.kind() == io::ErrorKind::WouldBlock => return,
                 Err(e) if e.kind() == io::ErrorKind::ConnectionAborted => continue,
+                Err(_) if self.listener(info_index).is_stopped() => return,
                 Err(_) => {
                     // Descriptors ran out. Trying again at once would only burn CPU.
                     self.metrics().accept_failed.add(1);
@@ -36,6 +43,16 @@ impl EventLoop {
                     return;
                 }
             };
+            if let Some(rate) = &mut listening.rate {
+                match rate.admit(Instant::now()) {
+                    Admission::Taken => {}
+                    refused => {
+                        drop(stream);
+                        self.refuse_over_rate(info_index, peer, refused);
+                        continue;
+                    }
+                }
+            }
             let info = self.listener(info_index);
             // Before anything is read: behind proxies the socket's peer must be one of them, and the
             // rules judge the address its header announces.
@@ -47,8 +64,7 @@ impl EventLoop {
                 self.refuse_address(info_index, peer);
                 continue;
             }
-            if info.connections.fetch_add(1, Ordering::Relaxed) >= info.max_connections {
-                info.connections.fetch_sub(1, Ordering::Relaxed);
+            if !info.take_place() {
                 self.metrics().connections_refused.add(1);
                 continue;
             }
@@ -78,12 +94,12 @@ impl EventLoop {
             }
         }
         // The listener is edge-triggered and more may wait: arm it anew, so that the next turn sees it.
-        if let Some((_, listener)) = self.listeners.get_mut(n) {
-            let token = Token(super::FIRST_LISTENER + n);
-            let _ = self
-                .poll
-                .registry()
-                .reregister(listener, token, Interest::READABLE);
+        if let Some(listening) = self.listeners.get_mut(n) {
+            let token = Token(super::FIRST_LISTENER + usize::from(listening.index));
+            let _ =
+                self.poll
+                    .registry()
+                    .reregister(&mut listening.acceptor, token, Interest::READABLE);
         }
     }
 
@@ -102,6 +118,10 @@ impl EventLoop {
         connection.last_packet = self.now;
         let generation = connection.generation;
         let listener = connection.listener;
+        if self.listener(listener).is_stopped() {
+            self.forget_listener_slot(listener);
+            return None;
+        }
         let Ok(slot) = u32::try_from(self.connections.vacant_key()) else {
             self.forget_listener_slot(listener);
             return None;
@@ -127,9 +147,7 @@ impl EventLoop {
 
     /// One connection less at its listener.
     pub(crate) fn forget_listener_slot(&self, listener: u16) {
-        self.listener(listener)
-            .connections
-            .fetch_sub(1, Ordering::Relaxed);
+        self.listener(listener).give_place();
     }
 }
 

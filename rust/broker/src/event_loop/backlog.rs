@@ -34,13 +34,20 @@ impl EventLoop {
         let Some(connection) = self.connections.get_mut(slot as usize) else {
             return;
         };
+        let hidden = match connection.phase {
+            Phase::Online(session) => self
+                .sessions
+                .get(session as usize)
+                .map_or(0, |entry| entry.session.hidden(&delivery.message.topic)),
+            _ => 0,
+        };
         let ids = [delivery.subscription_id];
         let parts = PublishParts {
             version: connection.version,
             qos: delivery.qos,
             dup,
             retain: delivery.retain,
-            topic: &delivery.message.topic,
+            topic: delivery.message.topic.get(hidden..).unwrap_or_default(),
             packet_id: id,
             message_expiry_interval: delivery
                 .message

@@ -150,7 +150,7 @@ impl EventLoop {
 
     /// Have the revocation lists fetched that a verification missed.
     fn ask_for_lists(&mut self, listener: u16) {
-        let Some(info) = self.shared.listeners.get(usize::from(listener)) else {
+        let Some(info) = self.table.listeners.get(usize::from(listener)) else {
             return;
         };
         let addresses = info.tls.as_ref().map(|tls| tls.take_wanted_lists());

@@ -22,6 +22,8 @@ impl EventLoop {
             return;
         };
         self.incoming.extend(inbox.take());
+        // A connection may have come to a listener that is newer than this turn.
+        self.take_up_table();
     }
 
     /// Do what was asked, as much as fits into a turn.
@@ -55,6 +57,9 @@ impl EventLoop {
                 }
                 Inbound::FanoutServed => self.served_elsewhere(),
                 Inbound::Command(command) => self.obey(command),
+                Inbound::Listen(index, acceptor) => self.listen(index, acceptor),
+                Inbound::Unlisten(index) => self.unlisten(index),
+                Inbound::CloseStopped => self.begin_to_close_stopped(),
             }
         }
         if done > 0
@@ -93,6 +98,9 @@ impl EventLoop {
         {
             self.forget_listener_slot(connection.listener);
             return;
+        }
+        if connection.watches_write {
+            self.forget_stalled(slot);
         }
         connection.dirty = false;
         connection.out.blocked = false;

@@ -163,7 +163,19 @@ impl EventLoop {
             Transport::Direct(_) => return self.take_in(slot, data),
             Transport::WebSocket(socket) => socket,
         };
-        let taken = socket.take_in(data);
+        socket.heard(self.now);
+        let mut taken = socket.take_in(data);
+        if let Some(said) = taken.forwarded.take()
+            && !self.take_forwarded(slot, &said)
+        {
+            return false;
+        }
+        let Some(connection) = self.connections.get_mut(slot as usize) else {
+            return false;
+        };
+        let Transport::WebSocket(socket) = &mut connection.transport else {
+            return false;
+        };
         if socket.wants_write() && !taken.ends {
             self.mark_dirty(slot);
         }

@@ -8,8 +8,9 @@
 //! - [`inbox`]: what other threads ask. - [`timers`]: connect deadlines, keep-alive.
 //! - [`wheel`]: the timer wheel.        - [`proxied`]: PROXY headers, addresses refused.
 //! - [`encrypted`] connections: TLS handshakes in their turn.
-//! - [`zones`]: whose options hold.
+//! - [`zones`]: whose options hold.    - [`listeners`]: accepting for them, or no longer.
 //! - [`linger`]: closing without losing the last words.
+//! - [`stalled`]: clients that take nothing.
 //! - [`fanout`]: messages for very many receivers, and the budget of a turn.
 //!
 //! What each packet does stands in [`crate::connection`], one file a packet.
@@ -21,8 +22,10 @@ mod fanout;
 mod inbox;
 mod input;
 mod linger;
+mod listeners;
 mod output;
 mod proxied;
+mod stalled;
 mod timers;
 mod wheel;
 mod zones;
@@ -35,17 +38,20 @@ use std::{
     time::Duration,
 };
 
-use mio::{Events, Poll, Token, net::TcpListener};
+use mio::{Events, Poll, Token};
 use slab::Slab;
 use vallum_policy::pipeline::Pipeline;
 
-use self::{encrypted::Handshakes, fanout::Fanouts, wheel::Wheel};
+use self::{
+    encrypted::Handshakes, fanout::Fanouts, listeners::Listening, stalled::Stalled, wheel::Wheel,
+};
 pub(crate) use self::{fanout::Routed, input::Flow, output::Outgoing};
 use crate::{
     clock,
     connection::{BufferPool, Connection, disconnect::Close},
     delayed::DelayedMessages,
     event::Event,
+    listener::table::ListenerTable,
     metrics::Metrics,
     retained::Replay,
     router::Target,
@@ -72,7 +78,7 @@ const GENERATION_MASK: u32 = 0x7FFF_FFFF;
 
 const WAKE: Token = Token(usize::MAX);
 /// Tokens from here up to [`WAKE`] are listeners, below are connection slots.
-const FIRST_LISTENER: usize = usize::MAX - 1024;
+const FIRST_LISTENER: usize = WAKE.0 - 1 - u16::MAX as usize;
 
 /// A session with the generation of its slot.
 #[derive(Debug)]
@@ -90,7 +96,15 @@ pub(crate) struct EventLoop {
     pub(crate) shared: Arc<Shared>,
     pub(crate) index: u16,
     poll: Poll,
-    listeners: Vec<(u16, TcpListener)>,
+    /// Those it accepts for.
+    listeners: Vec<Listening>,
+    /// Listeners and zones in force.
+    table: Arc<ListenerTable>,
+    table_version: usize,
+    /// Connections whose sockets are full.
+    stalled: Stalled,
+    /// How far it has come with closing the connections of stopped listeners.
+    closing: Option<usize>,
     /// The loop that gets the next accepted connection.
     next_loop: usize,
     pub(crate) connections: Slab<Connection>,
@@ -142,30 +156,22 @@ pub(crate) struct EventLoop {
 }
 
 impl EventLoop {
-    /// A loop that will serve `listeners` (by index into the shared list).
-    pub(crate) fn new(
-        shared: Arc<Shared>,
-        index: u16,
-        listeners: Vec<(u16, TcpListener)>,
-    ) -> io::Result<Self> {
+    /// A loop that accepts for nobody yet.
+    pub(crate) fn new(shared: Arc<Shared>, index: u16) -> io::Result<Self> {
         let poll = Poll::new()?;
         if let Some(inbox) = shared.inboxes.get(usize::from(index)) {
             inbox.attach(Arc::new(mio::Waker::new(poll.registry(), WAKE)?));
-        }
-        let mut listeners = listeners;
-        for (n, (_, listener)) in listeners.iter_mut().enumerate() {
-            poll.registry().register(
-                listener,
-                Token(FIRST_LISTENER + n),
-                mio::Interest::READABLE,
-            )?;
         }
         let loops = shared.inboxes.len();
         let now = shared.clock.second();
         Ok(Self {
             index,
             poll,
-            listeners,
+            listeners: Vec::new(),
+            table: shared.table(),
+            table_version: shared.table_version(),
+            stalled: Stalled::default(),
+            closing: None,
             next_loop: usize::from(index),
             connections: Slab::new(),
             sessions: Slab::new(),
@@ -227,13 +233,14 @@ impl EventLoop {
                 self.pipeline_version = self.shared.pipeline_version();
                 self.pipeline = self.shared.pipeline();
             }
+            self.take_up_table();
             self.fanouts.begin_part();
             self.shake_hands_again();
             self.read_again();
             for event in &events {
                 match event.token() {
                     WAKE => self.take_inbox(),
-                    Token(n) if n >= FIRST_LISTENER => self.accept(n - FIRST_LISTENER),
+                    Token(n) if n >= FIRST_LISTENER => self.accept_at(n - FIRST_LISTENER),
                     token => {
                         if let Some(slot) = self.slot_of(token) {
                             self.guarded(slot, |this| this.on_socket(slot, event));
@@ -241,6 +248,7 @@ impl EventLoop {
                     }
                 }
             }
+            self.close_stopped();
             self.serve_incoming();
             self.serve_yielded();
             self.publish_due();
@@ -300,6 +308,7 @@ impl EventLoop {
             || (!self.replays.is_empty() && self.replays_wait.is_none())
             || !self.incoming.is_empty()
             || self.fanouts.has_work()
+            || self.closing.is_some()
             || self.delayed.is_due(self.now)
         {
             Some(Duration::ZERO)

@@ -31,6 +31,8 @@ pub(crate) struct Outgoing<'a> {
     pub(crate) retain: bool,
     pub(crate) expires_at: Option<u32>,
     pub(crate) publisher: Option<SessionRef>,
+    /// Bytes at the beginning of the topic that the receiver at hand is not shown.
+    hidden: usize,
     message: Option<Arc<Message>>,
     encoded: Encoded,
 }
@@ -65,6 +67,7 @@ impl<'a> Outgoing<'a> {
             retain,
             expires_at: None,
             publisher: None,
+            hidden: 0,
             message: None,
             encoded: Encoded::default(),
         }
@@ -80,6 +83,7 @@ impl<'a> Outgoing<'a> {
             retain: message.retain,
             expires_at: message.expires_at,
             publisher: message.publisher,
+            hidden: 0,
             message: Some(Arc::clone(message)),
             encoded: Encoded::default(),
         }
@@ -113,7 +117,7 @@ impl<'a> Outgoing<'a> {
             qos,
             dup: false,
             retain,
-            topic: self.topic,
+            topic: self.topic.get(self.hidden..).unwrap_or_default(),
             packet_id: None,
             message_expiry_interval: self.expires_at.map(|at| at.saturating_sub(now).max(1)),
             topic_alias: None,
@@ -291,6 +295,7 @@ impl EventLoop {
             }
             return;
         };
+        outgoing.hidden = session.hidden(outgoing.topic);
         let (zone, connection, may_send) = (session.zone, session.connection, session.may_send());
         let qos = self.mqtt_in(zone).delivery_qos(outgoing.qos, options.qos);
         let Some(slot) = connection else {
@@ -386,7 +391,10 @@ impl EventLoop {
             .v5
             .as_deref_mut()
             .and_then(|v5| v5.outgoing.as_mut());
-        if aliases.is_some() || (options.id != 0 && version == Version::V5) {
+        let own_encoding = aliases.is_some()
+            || outgoing.hidden != 0
+            || (options.id != 0 && version == Version::V5);
+        if own_encoding {
             let parts = PublishParts {
                 subscription_ids: ids,
                 packet_id: id,
@@ -507,9 +515,19 @@ impl EventLoop {
 
     /// Write one connection's output and refill it from the session's queue.
     pub(crate) fn flush(&mut self, slot: u32) {
-        match self.write_out(slot) {
-            Flushed::All => {}
-            Flushed::Blocked => return self.watch_writes(slot),
+        let (flushed, bytes) = self.write_out(slot);
+        match flushed {
+            Flushed::All => {
+                // Only one that was full before can be known as stalled.
+                let connection = self.connections.get(slot as usize);
+                if connection.is_some_and(|c| c.watches_write) {
+                    self.socket_has_room(slot);
+                }
+            }
+            Flushed::Blocked => {
+                self.socket_is_full(slot, bytes);
+                return self.watch_writes(slot);
+            }
             Flushed::Gone => return self.close(slot, Close::PeerGone),
         }
         if let Some(Phase::Online(session)) = self.connections.get(slot as usize).map(|c| c.phase)
@@ -526,13 +544,13 @@ impl EventLoop {
     }
 
     /// Write one connection's output. What follows from that is left to [`EventLoop::flush`]: here we may
-    /// be in the middle of a fan-out, and closing a connection publishes its will.
-    fn write_out(&mut self, slot: u32) -> Flushed {
+    /// be in the middle of a fan-out, and closing a connection publishes its will. Gives the bytes written.
+    fn write_out(&mut self, slot: u32) -> (Flushed, usize) {
         let Some(connection) = self.connections.get_mut(slot as usize) else {
-            return Flushed::Gone;
+            return (Flushed::Gone, 0);
         };
         if connection.out.blocked && connection.watches_write {
-            return Flushed::Blocked;
+            return (Flushed::Blocked, 0);
         }
         let (mut flushed, bytes) = connection
             .out
@@ -548,6 +566,6 @@ impl EventLoop {
             };
         }
         self.metrics().bytes_sent.add(bytes as u64);
-        flushed
+        (flushed, bytes)
     }
 }

@@ -8,7 +8,14 @@ use super::EventLoop;
 use crate::{
     connection::{Phase, disconnect::Close},
     event::Refusal,
-    transport::proxy::{self, Origin},
+    listener::{
+        forwarded::{Forwarded, Malformed},
+        rate::Admission,
+    },
+    transport::{
+        Transport,
+        proxy::{self, Origin},
+    },
 };
 
 impl EventLoop {
@@ -53,6 +60,42 @@ impl EventLoop {
         }
     }
 
+    /// Take in where the request of a WebSocket says that it comes from; `false` if the connection is gone.
+    ///
+    /// Behind the PROXY protocol it was announced already, and by then the peer is no proxy.
+    pub(super) fn take_forwarded(&mut self, slot: u32, said: &Forwarded) -> bool {
+        let Some(connection) = self.connections.get(slot as usize) else {
+            return false;
+        };
+        let (socket_peer, listener) = (connection.peer, connection.listener);
+        let info = self.listener(listener);
+        let Some(proxies) = info.forwarded.as_ref().filter(|_| info.proxies.is_none()) else {
+            return true;
+        };
+        match proxies.client(socket_peer, said) {
+            Ok(None) => return true,
+            Ok(Some(peer)) if info.access.admit(peer.ip()) => {
+                if let Some(connection) = self.connections.get_mut(slot as usize) {
+                    connection.peer = peer;
+                }
+                return true;
+            }
+            Ok(Some(peer)) => self.refuse_address(listener, peer),
+            Err(Malformed) => {
+                self.metrics().proxy_refused.add(1);
+                let reason = "forwarded_address_malformed";
+                self.report_peer(listener, socket_peer, "proxy_headers", reason);
+            }
+        }
+        if let Some(connection) = self.connections.get_mut(slot as usize)
+            && let Transport::WebSocket(socket) = &mut connection.transport
+        {
+            socket.forbid();
+        }
+        self.close(slot, Close::PeerGone);
+        false
+    }
+
     /// Close a connection whose header is missing, late or malformed.
     pub(super) fn refuse_proxy_header(&mut self, slot: u32, reason: &'static str) {
         self.metrics().proxy_refused.add(1);
@@ -61,6 +104,14 @@ impl EventLoop {
             self.report_peer(listener, peer, "proxy_protocol", reason);
         }
         self.close(slot, Close::PeerGone);
+    }
+
+    /// Note a connection that came too fast; the first of a storm is worth a line.
+    pub(super) fn refuse_over_rate(&mut self, listener: u16, peer: SocketAddr, why: Admission) {
+        self.metrics().over_rate.add(1);
+        if why == Admission::OverRate {
+            self.report_peer(listener, peer, "max_conn_rate", "connection_rate_exceeded");
+        }
     }
 
     /// Note a connection that its address keeps out.

@@ -52,9 +52,12 @@ impl EventLoop {
         let Some(connection) = self.connections.get(slot as usize) else {
             return;
         };
-        if connection.generation != generation {
+        if connection.generation != generation || !self.look_at_stalled(slot, generation) {
             return;
         }
+        let Some(connection) = self.connections.get(slot as usize) else {
+            return;
+        };
         match connection.phase {
             // Counted from accept, or from the complete CONNECT: one that drips in extends nothing.
             Phase::AwaitProxyHeader
@@ -78,14 +81,14 @@ impl EventLoop {
                 }
             }
             Phase::Online(session) => {
-                // While nobody listens to it, its silence says nothing.
-                let heard = if connection.held {
-                    now
-                } else {
-                    connection.last_packet
-                };
-                let dead_at =
-                    (connection.patience > 0).then(|| heard.saturating_add(connection.patience));
+                let dead_at = connection.dead_at().map(|dead_at| {
+                    if connection.held {
+                        // While nobody listens to it, its silence says nothing.
+                        now.saturating_add(connection.patience.max(1))
+                    } else {
+                        dead_at
+                    }
+                });
                 if dead_at.is_some_and(|dead_at| now >= dead_at) {
                     self.close(slot, Close::Server(ReasonCode::KeepAliveTimeout));
                     return;

@@ -4,26 +4,26 @@
 use super::EventLoop;
 use crate::{
     config::MqttConfig,
-    shared::{ListenerInfo, Zone},
+    listener::table::{ListenerInfo, Zone},
 };
 
 impl EventLoop {
     /// The listener a connection came to.
     #[allow(
         clippy::indexing_slicing,
-        reason = "connections get their index from this very list"
+        reason = "a place is not given out again while a connection names it"
     )]
     pub(crate) fn listener(&self, index: u16) -> &ListenerInfo {
-        &self.shared.listeners[usize::from(index)]
+        &self.table.listeners[usize::from(index)]
     }
 
     /// A zone.
     #[allow(
         clippy::indexing_slicing,
-        reason = "listeners were checked to name a zone of this list"
+        reason = "a listener's zone was found in the table, and zones stay"
     )]
     pub(crate) fn zone(&self, index: u16) -> &Zone {
-        &self.shared.zones[usize::from(index)]
+        &self.table.zones[usize::from(index)]
     }
 
     /// Index of the zone of the connection in `slot`.

@@ -54,10 +54,32 @@ fn rule(line: &str) -> Result<Rule, String> {
     Ok(Rule { allow, who })
 }
 
+/// Addresses of proxies.
+#[derive(Clone, Debug)]
+pub(crate) struct ProxyList(Box<[Cidr]>);
+
+impl ProxyList {
+    /// Compile the addresses and blocks of `option`.
+    pub(crate) fn compile(option: &str, blocks: &[String]) -> Result<Self, String> {
+        blocks
+            .iter()
+            .map(|block| Cidr::parse(block).map_err(|why| format!("{option}: {why}")))
+            .collect::<Result<_, _>>()
+            .map(Self)
+    }
+
+    /// Whether `peer` is one of them.
+    pub(crate) fn contain(&self, peer: IpAddr) -> bool {
+        self.0
+            .iter()
+            .any(|block| block.contains(peer, Profile::Hardened))
+    }
+}
+
 /// The proxies a PROXY protocol header is believed from.
 #[derive(Clone, Debug)]
 pub(crate) struct TrustedProxies {
-    blocks: Box<[Cidr]>,
+    proxies: ProxyList,
     /// Milliseconds from accept to the complete header.
     pub(crate) timeout_ms: u64,
 }
@@ -65,22 +87,15 @@ pub(crate) struct TrustedProxies {
 impl TrustedProxies {
     /// Compile the list.
     pub(crate) fn compile(config: &ProxyConfig) -> Result<Self, String> {
-        let blocks = config
-            .trusted
-            .iter()
-            .map(|block| Cidr::parse(block).map_err(|why| format!("proxy_protocol_trusted: {why}")))
-            .collect::<Result<_, _>>()?;
         Ok(Self {
-            blocks,
+            proxies: ProxyList::compile("proxy_protocol_trusted", &config.trusted)?,
             timeout_ms: config.timeout_ms,
         })
     }
 
     /// Whether `peer` is one of them.
     pub(crate) fn contain(&self, peer: IpAddr) -> bool {
-        self.blocks
-            .iter()
-            .any(|block| block.contains(peer, Profile::Hardened))
+        self.proxies.contain(peer)
     }
 }
 

@@ -67,18 +67,20 @@ impl EventLoop {
             }
             found => found,
         };
+        // A session belongs to its mount point: who comes back under another one must not get what was
+        // queued for the client of another tenant.
+        let mountpoint = &accepted.client.mountpoint;
+        let moved = existing
+            .and_then(|old| self.session_mut(old))
+            .is_some_and(|session| session.client.mountpoint != *mountpoint);
+        let fresh = accepted.wishes.clean_start || moved;
         if let Some(old) = existing
             && let Some(old_slot) = self.session_mut(old).and_then(|s| s.connection)
         {
-            self.close(
-                old_slot,
-                Close::TakenOver {
-                    for_good: accepted.wishes.clean_start,
-                },
-            );
+            self.close(old_slot, Close::TakenOver { for_good: fresh });
         }
         let resumed = match existing {
-            Some(old) if accepted.wishes.clean_start => {
+            Some(old) if fresh => {
                 self.end_session(old);
                 None
             }
@@ -151,7 +153,6 @@ impl EventLoop {
         session.expiry_interval = accepted.wishes.expiry_interval;
         session.window = window;
         session.zone = zone;
-        let now = self.now;
         let Some(connection) = self.connections.get_mut(slot as usize) else {
             return false;
         };
@@ -180,10 +181,11 @@ impl EventLoop {
             }));
         }
         let entry = (slot, connection.generation);
-        let keep_alive = (connection.patience > 0).then_some(connection.patience);
-        let retry = retry_interval.filter(|_| connection.version != Version::V5);
-        if let Some(first) = keep_alive.into_iter().chain(retry).min() {
-            self.watch(now.saturating_add(first), entry);
+        let retry = retry_interval
+            .filter(|_| connection.version != Version::V5)
+            .map(|after| self.now.saturating_add(after));
+        if let Some(first) = connection.dead_at().into_iter().chain(retry).min() {
+            self.watch(first, entry);
         }
         self.metrics().client_connected.add(1);
         if !self.send_connack(slot, &accepted, &client_id, present) {

@@ -146,8 +146,11 @@ impl EventLoop {
             }
             if let Ok(granted) = self.subscribe_one(slot, reference, &entry, 0) {
                 if granted.replay {
-                    self.replays
-                        .push_back(Replay::new(reference, granted.filter, granted.options));
+                    self.replays.push_back(Replay::new(
+                        reference,
+                        &granted.filter,
+                        granted.options,
+                    ));
                 }
                 if self.hears_of_subscriptions() {
                     let rh = wanted.retain_handling;

@@ -47,9 +47,11 @@ pub struct Session {
     pub window: u16,
     /// Whether the control plane holds a timer for it.
     pub has_timer: bool,
+    /// Whether its client's topics have a mount point in front.
+    pub mounted: bool,
     /// Whether it ever had a shared or exclusive subscription.
     pub has_shared: bool,
-    /// Subscriptions by filter, as the client wrote it.
+    /// Subscriptions by filter: as the client wrote it, with its mount point put in.
     pub subscriptions: HashMap<Box<str>, SubscriptionOptions>,
     /// Deliveries of `QoS` 1 and 2 under way.
     pub inflight: Option<Box<Inflight>>,
@@ -73,6 +75,7 @@ impl Session {
     /// A new session of `client`.
     pub fn new(client: Arc<AuthenticatedClient>) -> Self {
         Self {
+            mounted: client.mountpoint.is_some(),
             client,
             connection: None,
             offline_epoch: 0,
@@ -89,6 +92,15 @@ impl Session {
             stalled_replays: None,
             will: None,
         }
+    }
+
+    /// Bytes at the beginning of a topic name that the client is not shown: its mount point.
+    pub fn hidden(&self, topic: &str) -> usize {
+        if !self.mounted {
+            return 0;
+        }
+        let mountpoint = self.client.mountpoint.as_ref();
+        mountpoint.map_or(0, |mountpoint| mountpoint.hidden(topic))
     }
 
     /// The inflight window, made on first use.

@@ -75,11 +75,20 @@ impl Transport {
         matches!(self, Self::WebSocket(_) | Self::Direct(Socket::Tls(_)))
     }
 
-    /// Say goodbye in the transport's own way, as far as the socket takes it.
-    pub(crate) fn finish(&mut self) {
+    /// Broker second in which it is to be closed if nothing is read until then, whatever MQTT says.
+    pub(crate) fn idle_until(&self) -> Option<u32> {
+        match self {
+            Self::Direct(_) => None,
+            Self::WebSocket(websocket) => Some(websocket.idle_until()),
+        }
+    }
+
+    /// Say goodbye in the transport's own way, as far as the socket takes it; `going_away` if the whole
+    /// broker stops.
+    pub(crate) fn finish(&mut self, going_away: bool) {
         match self {
             Self::Direct(socket) => socket.finish(),
-            Self::WebSocket(websocket) => websocket.finish(),
+            Self::WebSocket(websocket) => websocket.finish(going_away),
         }
     }
 }

@@ -15,7 +15,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use vallum_broker::{Broker, config::BrokerConfig};
+use vallum_broker::{Broker, config::BrokerConfig, listener::Endpoint};
 use vallum_mqtt::packet::{
     Ack, Connect, ConnectProperties, Disconnect, FixedHeader, Packet, PacketType, Publish,
     PublishProperties, QoS, ReasonCode, Subscribe, SubscribeProperties, Subscription,
@@ -30,10 +30,13 @@ pub(crate) const DEADLINE: Duration = Duration::from_secs(10);
 pub(crate) fn policy(chain: &str, enable_authn: &str) -> Arc<Pipeline> {
     let text = format!(
         r#"{{"version":1,"profile":"hardened","use_username_as_clientid":false,
-        "client_attrs_init":[],"clientid_override":null,"zones":{{}},"rewrite":[],
+        "client_attrs_init":[],"clientid_override":null,"rewrite":[],
+        "namespace_as_mountpoint":false,"zones":{{}},
         "authentication":{{"ignore_backend_failures":false,"chain":null,
-          "listeners":{{"tcp:default":{{"enable_authn":"{enable_authn}","chain":{chain}}}}}}},
-        "authorization":{{"no_match":"allow","deny_action":"ignore","ignore_backend_failures":false,
+          "listeners":{{"tcp:default":{{"enable_authn":"{enable_authn}","chain":{chain},
+            "mountpoint":""}}}}}},
+        "authorization":{{"no_match":"allow","deny_action":"ignore","include_mountpoint":false,
+          "ignore_backend_failures":false,
           "topic_template_allow":{{"plus":false,"hash":false,"slash":false}},"sources":[]}}}}"#
     );
     Arc::new(Pipeline::compile(&PolicyConfig::from_json(&text).unwrap()).unwrap())
@@ -101,7 +104,10 @@ pub(crate) fn wait_until(mut condition: impl FnMut() -> bool) {
 
 /// Where its one listener listens.
 pub(crate) fn address(broker: &Broker) -> SocketAddr {
-    broker.listeners().first().unwrap().1
+    match broker.listeners().into_iter().next().unwrap().1 {
+        Endpoint::Tcp(address) => address,
+        Endpoint::Unix(path) => panic!("{}", path.display()),
+    }
 }
 
 /// A client that sends and reads packets.

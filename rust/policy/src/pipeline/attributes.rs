@@ -5,6 +5,7 @@ use std::{sync::Arc, time::Duration};
 
 use super::{
     ConnectRequest,
+    mount::Mount,
     variables::{ConnectVariables, Place},
 };
 use crate::{
@@ -22,6 +23,8 @@ pub(super) struct Identity {
     pub(super) use_username_as_client_id: bool,
     pub(super) attributes: Vec<AttributeExpression>,
     pub(super) client_id_override: Option<Expression>,
+    /// Of clients with a namespace, where the listener has no mount point.
+    pub(super) namespace: Option<Arc<Mount>>,
 }
 
 /// One compiled entry of `client_attrs_init`.

@@ -1,5 +1,6 @@
 //! May this client do this? Superuser, preset, sources, `no_match`, in that order
-//! (`spec/authorization.md` section 2). Allocates nothing unless a trace is asked for.
+//! (`spec/authorization.md` section 2). Allocates nothing unless a trace is asked for, or
+//! `include_mountpoint` puts topics together.
 
 use std::time::Duration;
 
@@ -25,6 +26,7 @@ pub(super) struct Authorization {
     settings: Settings,
     no_match: NoMatch,
     deny_action: DenyAction,
+    include_mountpoint: bool,
     sources: Vec<FileSource>,
 }
 
@@ -74,6 +76,7 @@ impl Authorization {
             },
             no_match: config.no_match,
             deny_action: config.deny_action,
+            include_mountpoint: config.include_mountpoint,
             sources,
         }
     }
@@ -91,6 +94,11 @@ impl Authorization {
             });
             return deny(DecidedBy::BadTopic);
         };
+        let mounted = match &client.mountpoint {
+            Some(mountpoint) if self.include_mountpoint => mountpoint.put_before(topic),
+            _ => String::new(),
+        };
+        let topic = if mounted.is_empty() { topic } else { &mounted };
         let request = Request { topic, ..*request };
         if client.info.is_superuser {
             trace.add(Stage::Default, "superuser", StepResult::Ok, || {

@@ -5,6 +5,7 @@ use std::{sync::Arc, time::Duration};
 use super::{
     ConnectRequest, Suspended,
     cinfo::Cinfo,
+    mount::Mount,
     variables::{ConnectVariables, Place},
 };
 use crate::{
@@ -66,6 +67,8 @@ pub enum Progress {
 pub(super) struct Run {
     pub(super) client: ClientInfo,
     pub(super) steps: Vec<Step>,
+    /// Gives the client its mount point once it is accepted.
+    pub(super) mount: Option<Arc<Mount>>,
 }
 
 impl Chain {
@@ -207,6 +210,7 @@ impl Run {
         Self {
             client,
             steps: Vec::with_capacity(expected_steps),
+            mount: None,
         }
     }
 
@@ -226,6 +230,7 @@ impl Run {
                 info: self.client,
                 preset: None,
                 expire_at: None,
+                mountpoint: None,
             },
             steps: self.steps,
         }
@@ -258,6 +263,19 @@ impl Run {
             self.client.client_attrs.append(&mut grant.client_attrs);
         }
         self.client.is_superuser = grant.is_superuser;
+        let mountpoint = match self.mount.as_ref().map(|mount| mount.render(&self.client)) {
+            None | Some(Ok(None)) => None,
+            Some(Ok(mountpoint)) => {
+                let name = Name::Static("mountpoint");
+                self.steps
+                    .push(Step::new(Stage::Mountpoint, name, StepResult::Ok));
+                mountpoint
+            }
+            Some(Err(why)) => {
+                let name = Name::Static("mountpoint");
+                return self.deny(Stage::Mountpoint, name, reason_code::NOT_AUTHORIZED, why);
+            }
+        };
         Decision {
             result: ConnectResult::Allow,
             reason: None,
@@ -268,6 +286,7 @@ impl Run {
                 info: self.client,
                 preset: grant.acl,
                 expire_at: grant.expire_at,
+                mountpoint,
             },
             steps: self.steps,
         }

@@ -20,6 +20,7 @@ use super::{
         OnMissingConfig, PolicyConfig, StageConfig, TokenFieldConfig, ZoneConfig,
     },
     connect::ListenerPolicy,
+    mount::Mount,
     rewrite::Rewriter,
 };
 use crate::{
@@ -95,8 +96,9 @@ impl Pipeline {
                 config.clientid_override.as_deref(),
                 &mut faults,
             ),
+            namespace: namespace(config.namespace_as_mountpoint, config.profile),
         };
-        let zones = zones(&config.zones, &mut faults);
+        let zones = zones(config.profile, &config.zones, &mut faults);
         let (global, listeners) = chains(config.profile, &config.authentication, &mut faults);
         let authorization =
             Authorization::compile(config.profile, &config.authorization, &mut faults);
@@ -129,7 +131,15 @@ impl JwtAuthenticator {
     }
 }
 
-fn zones(zones: &BTreeMap<String, ZoneConfig>, faults: &mut Faults) -> HashMap<Box<str>, Identity> {
+fn namespace(is_mountpoint: bool, profile: Profile) -> Option<Arc<Mount>> {
+    is_mountpoint.then(|| Arc::new(Mount::of_namespace(profile)))
+}
+
+fn zones(
+    profile: Profile,
+    zones: &BTreeMap<String, ZoneConfig>,
+    faults: &mut Faults,
+) -> HashMap<Box<str>, Identity> {
     let mut compiled = HashMap::new();
     for (name, zone) in zones {
         let path = format!("zones.{name}.mqtt");
@@ -141,6 +151,7 @@ fn zones(zones: &BTreeMap<String, ZoneConfig>, faults: &mut Faults) -> HashMap<B
                 zone.clientid_override.as_deref(),
                 faults,
             ),
+            namespace: namespace(zone.namespace_as_mountpoint, profile),
         };
         compiled.insert(name.as_str().into(), identity);
     }
@@ -184,7 +195,7 @@ fn chains(
     config: &AuthenticationConfig,
     faults: &mut Faults,
 ) -> (Arc<Chain>, Listeners) {
-    let mut chain = |path: &str, stages: &[StageConfig]| {
+    let chain = |path: &str, stages: &[StageConfig], faults: &mut Faults| {
         Arc::new(Chain {
             authenticators: authenticators(path, stages, faults),
             profile,
@@ -194,22 +205,24 @@ fn chains(
     let global = chain(
         "authentication",
         config.chain.as_deref().unwrap_or_default(),
+        faults,
     );
     let listeners = config
         .listeners
         .iter()
         .map(|(name, listener)| {
+            let path = format!("listeners.{}", name.replacen(':', ".", 1));
             // A listener's chain replaces the global one, even when all its members are disabled.
             let own = match listener.chain.as_deref() {
                 None | Some([]) => Arc::clone(&global),
-                Some(stages) => {
-                    let path = format!("listeners.{}.authentication", name.replacen(':', ".", 1));
-                    chain(&path, stages)
-                }
+                Some(stages) => chain(&format!("{path}.authentication"), stages, faults),
             };
+            let path = format!("{path}.mountpoint");
+            let mount = Mount::compile(&path, &listener.mountpoint, profile, faults);
             let policy = ListenerPolicy {
                 enable_authn: listener.enable_authn,
                 chain: own,
+                mount: mount.map(Arc::new),
             };
             (name.as_str().into(), policy)
         })

@@ -26,7 +26,9 @@ pub struct PolicyConfig {
     pub client_attrs_init: Vec<AttributeInit>,
     /// `mqtt.clientid_override`; none when `disabled`.
     pub clientid_override: Option<String>,
-    /// What holds instead of these three in zones of that name.
+    /// `mqtt.namespace_as_mountpoint`.
+    pub namespace_as_mountpoint: bool,
+    /// What holds instead of these four in zones of that name.
     pub zones: BTreeMap<String, ZoneConfig>,
     /// Who may connect.
     pub authentication: AuthenticationConfig,
@@ -53,6 +55,8 @@ pub struct ZoneConfig {
     pub client_attrs_init: Vec<AttributeInit>,
     /// `clientid_override`; none when `disabled`.
     pub clientid_override: Option<String>,
+    /// `namespace_as_mountpoint`.
+    pub namespace_as_mountpoint: bool,
 }
 
 /// One entry of `rewrite`.
@@ -111,6 +115,8 @@ pub struct ListenerConfig {
     pub enable_authn: EnableAuthn,
     /// A chain that replaces the global one.
     pub chain: Option<Vec<StageConfig>>,
+    /// Text in front of its clients' topics, with placeholders; empty is none.
+    pub mountpoint: String,
 }
 
 /// `listeners.TYPE.NAME.enable_authn`.
@@ -288,6 +294,8 @@ pub struct AuthorizationConfig {
     pub deny_action: DenyAction,
     /// Whether a failing source is passed over in the hardened profile too.
     pub ignore_backend_failures: bool,
+    /// Whether rules are asked about topics with their mount points.
+    pub include_mountpoint: bool,
     /// Characters that values may bring into topics.
     pub topic_template_allow: TopicTemplateAllow,
     /// Asked in order.

@@ -9,6 +9,7 @@ use super::{
     authorize::Authorization,
     chain::{Chain, Kind, Progress, Run},
     config::EnableAuthn,
+    mount::Mount,
 };
 use crate::{
     acl::Action,
@@ -70,6 +71,7 @@ pub struct Pipeline {
 pub(super) struct ListenerPolicy {
     pub(super) enable_authn: EnableAuthn,
     pub(super) chain: Arc<Chain>,
+    pub(super) mount: Option<Arc<Mount>>,
 }
 
 /// What a client that authenticates anew brings with it.
@@ -105,11 +107,12 @@ impl Pipeline {
             }
             run.client.client_id = username.into();
         }
-        let Run { client, steps } = &mut run;
+        let Run { client, steps, .. } = &mut run;
         attributes::initialize(&identity.attributes, client, request, now, steps);
         if let Some(expression) = &identity.client_id_override {
             attributes::override_client_id(expression, client, request, now, steps);
         }
+        run.mount.clone_from(&identity.namespace);
         self.authenticate(run, request, now)
     }
 
@@ -205,9 +208,14 @@ impl Pipeline {
         self.profile
     }
 
-    fn authenticate(&self, run: Run, request: &ConnectRequest<'_>, now: Duration) -> Progress {
+    fn authenticate(&self, mut run: Run, request: &ConnectRequest<'_>, now: Duration) -> Progress {
         let (enable_authn, chain) = match self.listeners.get(&**request.listener) {
-            Some(listener) => (listener.enable_authn, &listener.chain),
+            Some(listener) => {
+                if let Some(mount) = &listener.mount {
+                    run.mount = Some(Arc::clone(mount));
+                }
+                (listener.enable_authn, &listener.chain)
+            }
             None => (EnableAuthn::True, &self.global),
         };
         match enable_authn {

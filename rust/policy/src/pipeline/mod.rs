@@ -7,6 +7,7 @@
 //! - `variables`: which names an expression sees in which place.
 //! - `chain`: authenticators in order, until one decides.
 //! - `suspended`: a CONNECT that waits for an authenticator outside this crate.
+//! - `mount`: `mountpoint` of a listener, rendered for a client.
 //! - `cinfo`: the authenticator that looks at nothing but the client's own statements.
 //! - `rewrite`: other topics in place of those that clients name.
 //! - `authorize`: publish and subscribe requests against preset and sources.
@@ -18,6 +19,7 @@ mod cinfo;
 mod compile;
 pub mod config;
 mod connect;
+mod mount;
 mod rewrite;
 mod suspended;
 mod variables;

@@ -15,6 +15,8 @@ const MAX_HEADER_BYTES: usize = 14;
 pub enum CloseCode {
     /// Nothing is wrong.
     Normal = 1000,
+    /// The broker stops.
+    GoingAway = 1001,
     /// The frames broke the protocol.
     ProtocolError = 1002,
     /// A text frame [MQTT-6.0.0-1].

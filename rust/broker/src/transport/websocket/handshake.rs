@@ -3,7 +3,7 @@
 use base64::{Engine as _, prelude::BASE64_STANDARD};
 use sha1::{Digest as _, Sha1};
 
-use crate::config::WebSocketConfig;
+use crate::{config::WebSocketConfig, listener::forwarded::Forwarded};
 
 /// Largest request, in bytes.
 const MAX_REQUEST_BYTES: usize = 8 * 1024;
@@ -15,16 +15,19 @@ const KEY_SUFFIX: &[u8] = b"258EAFA5-E914-47DA-95CA-C5AB0DC85B11";
 /// What a request is answered with.
 #[derive(Debug, PartialEq, Eq)]
 pub enum Answer {
-    /// It goes on as a WebSocket: the response, and the bytes of the request.
-    Accepted(Vec<u8>, usize),
+    /// It goes on as a WebSocket: the response, the bytes of the request, and where it says that it comes
+    /// from if that is of interest.
+    Accepted(Vec<u8>, usize, Option<Forwarded>),
     /// It ends with this response.
     Refused(&'static [u8]),
 }
 
+/// The answer to a client that its address keeps out.
+pub(super) const FORBIDDEN_ADDRESS: &[u8] =
+    b"HTTP/1.1 403 Forbidden\r\nContent-Length: 0\r\nConnection: close\r\n\r\n";
 const BAD_REQUEST: Answer =
     Answer::Refused(b"HTTP/1.1 400 Bad Request\r\nContent-Length: 0\r\nConnection: close\r\n\r\n");
-const FORBIDDEN: Answer =
-    Answer::Refused(b"HTTP/1.1 403 Forbidden\r\nContent-Length: 0\r\nConnection: close\r\n\r\n");
+const FORBIDDEN: Answer = Answer::Refused(FORBIDDEN_ADDRESS);
 const NOT_FOUND: Answer =
     Answer::Refused(b"HTTP/1.1 404 Not Found\r\nContent-Length: 0\r\nConnection: close\r\n\r\n");
 const TOO_LARGE: Answer = Answer::Refused(
@@ -88,7 +91,18 @@ fn answer(request: &httparse::Request<'_, '_>, size: usize, config: &WebSocketCo
     if subprotocol.is_none() && config.fail_if_no_subprotocol {
         return BAD_REQUEST;
     }
-    Answer::Accepted(response(key, subprotocol), size)
+    Answer::Accepted(response(key, subprotocol), size, forwarded(request, config))
+}
+
+/// The headers of proxies, if some are believed and there are any.
+fn forwarded(request: &httparse::Request<'_, '_>, config: &WebSocketConfig) -> Option<Forwarded> {
+    let headers = config.forwarded.as_ref()?;
+    let mut addresses = values(request, &headers.address_header);
+    let first = addresses.next()?.to_owned();
+    Some(Forwarded {
+        addresses: addresses.fold(first, |all, value| all + "," + value),
+        port: only(request, &headers.port_header).and_then(|port| port.parse().ok()),
+    })
 }
 
 /// 101 Switching Protocols.
@@ -177,6 +191,9 @@ mod tests {
             fail_if_no_subprotocol: true,
             subprotocols: vec!["mqtt".to_owned()],
             origins: None,
+            forwarded: None,
+            idle_timeout: 7200,
+            one_packet_a_frame: false,
         }
     }
 
@@ -189,7 +206,7 @@ mod tests {
             );
         }
         match judge(request.as_bytes(), config).unwrap() {
-            Answer::Accepted(bytes, size) => {
+            Answer::Accepted(bytes, size, _) => {
                 assert_eq!(size, request.len());
                 String::from_utf8(bytes).unwrap()
             }

@@ -18,12 +18,14 @@ use std::{
     sync::Arc,
 };
 
+use vallum_mqtt::packet::FixedHeader;
+
 use self::{
     frames::{CloseCode, Unframer},
     handshake::Answer,
 };
 use super::socket::Socket;
-use crate::config::WebSocketConfig;
+use crate::{config::WebSocketConfig, listener::forwarded::Forwarded};
 
 const BINARY: u8 = 0x82;
 const CLOSE: u8 = 0x88;
@@ -38,6 +40,8 @@ pub struct WebSocket {
     socket: Socket,
     config: Arc<WebSocketConfig>,
     stage: Stage,
+    /// Broker second of the last read.
+    last_heard: u32,
     unframer: Unframer,
     /// Header of the frame being written, and its bytes that are still to go.
     header: [u8; MAX_HEADER_BYTES],
@@ -70,6 +74,8 @@ pub struct Taken {
     pub ends: bool,
     /// It ends because of what the client sent; a close frame says so.
     pub refused: bool,
+    /// Where the request says that it comes from.
+    pub forwarded: Option<Forwarded>,
 }
 
 impl WebSocket {
@@ -80,6 +86,7 @@ impl WebSocket {
             socket,
             config,
             stage: Stage::Request(Vec::new()),
+            last_heard: 0,
             unframer: Unframer::new(limit),
             header: [0; MAX_HEADER_BYTES],
             header_left: 0,
@@ -122,9 +129,9 @@ impl WebSocket {
                 match handshake::judge(held, &self.config) {
                     None => Taken::default(),
                     // The request began in an earlier read, so its end lies in this one.
-                    Some(Answer::Accepted(response, size)) => {
+                    Some(Answer::Accepted(response, size, forwarded)) => {
                         let size = size.saturating_sub(before);
-                        self.answer(Answer::Accepted(response, size), bytes)
+                        self.answer(Answer::Accepted(response, size, forwarded), bytes)
                     }
                     Some(refused) => self.answer(refused, bytes),
                 }
@@ -140,10 +147,13 @@ impl WebSocket {
     /// Answer the request, which ends in `bytes`; what follows it is frames.
     fn answer(&mut self, answer: Answer, bytes: &mut [u8]) -> Taken {
         match answer {
-            Answer::Accepted(response, size) => {
+            Answer::Accepted(response, size, forwarded) => {
                 self.own = response;
                 self.stage = Stage::Open;
-                self.unframe(bytes, size)
+                Taken {
+                    forwarded,
+                    ..self.unframe(bytes, size)
+                }
             }
             Answer::Refused(response) => {
                 self.own = response.to_vec();
@@ -171,7 +181,25 @@ impl WebSocket {
             mqtt: from..from + done.mqtt,
             ends: done.close.is_some(),
             refused: done.close.is_some_and(|code| code != CloseCode::Normal),
+            forwarded: None,
         }
+    }
+
+    /// Take the answer to the request back: it comes from where nobody may come from.
+    pub(crate) fn forbid(&mut self) {
+        self.own = handshake::FORBIDDEN_ADDRESS.to_vec();
+        self.stage = Stage::Ended(None);
+        self.ping = None;
+    }
+
+    /// Something was read in broker second `now`.
+    pub(crate) fn heard(&mut self, now: u32) {
+        self.last_heard = now;
+    }
+
+    /// Broker second in which it is to be closed if nothing is read until then.
+    pub(crate) fn idle_until(&self) -> u32 {
+        self.last_heard.saturating_add(self.config.idle_timeout)
     }
 
     /// Write what is our own, and what the socket still has.
@@ -226,7 +254,7 @@ impl WebSocket {
     fn write_some(&mut self, rest: &[u8]) -> io::Result<usize> {
         self.write_between_frames()?;
         if self.frame_left == 0 && self.header_left == 0 {
-            self.begin_frame(rest.len() as u64);
+            self.begin_frame(self.length_of_frame(rest) as u64);
         }
         let size = usize::try_from(self.frame_left).map_or(rest.len(), |n| n.min(rest.len()));
         let payload = rest.get(..size).unwrap_or_default();
@@ -251,6 +279,18 @@ impl WebSocket {
         Ok(of_payload)
     }
 
+    /// How much of what waits goes into the next frame. Frames end where packets do, so `rest` begins with
+    /// one.
+    fn length_of_frame(&self, rest: &[u8]) -> usize {
+        let first = match FixedHeader::parse(rest) {
+            Ok(Some((header, size))) if self.config.one_packet_a_frame => {
+                size + header.remaining_length as usize
+            }
+            _ => rest.len(),
+        };
+        first.min(rest.len())
+    }
+
     /// Put the header of a binary frame at the end of its place.
     fn begin_frame(&mut self, length: u64) {
         let mut header = [0; MAX_HEADER_BYTES];
@@ -273,9 +313,11 @@ impl WebSocket {
         self.frame_left = length;
     }
 
-    /// The last words of a connection that is closed now, as far as the socket takes them.
-    pub(crate) fn finish(&mut self) {
+    /// The last words of a connection that is closed now, as far as the socket takes them; `going_away` if
+    /// the whole broker is.
+    pub(crate) fn finish(&mut self, going_away: bool) {
         let code = match self.stage {
+            Stage::Open if going_away => Some(CloseCode::GoingAway),
             Stage::Open => Some(CloseCode::Normal),
             Stage::Ended(code) => code,
             Stage::Request(_) => None,
