@@ -80,6 +80,7 @@ def connect(
 ) -> ssl.SSLSocket:
     """A client that has its CONNACK."""
     plain = socket.create_connection(("127.0.0.1", port))
+    plain.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
     tls = context.wrap_socket(plain, server_hostname="localhost", session=session)
     tls.sendall(HELLO)
     if tls.recv(4096)[0] != 0x20:
