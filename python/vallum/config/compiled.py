@@ -17,8 +17,8 @@ mqtt:      idle_timeout_ms, max_packet_size, max_clientid_len, max_topic_levels,
            subscription_max_qos_rules[matches, equals, qos], server_keepalive,
            keepalive_multiplier, session_expiry_interval, max_session_expiry_interval,
            message_expiry_interval, max_awaiting_rel, await_rel_timeout, max_inflight,
-           max_mqueue_len (0: no bound), mqueue_store_qos0, max_subscriptions, upgrade_qos,
-           ignore_loop_deliver, strict_mode, max_outbox_bytes
+           max_mqueue_len (0: no bound), mqueue_store_qos0, max_filters_per_packet,
+           max_subscriptions, upgrade_qos, ignore_loop_deliver, strict_mode, max_outbox_bytes
 retainer:  enable, max_payload_size, max_retained_messages, msg_expiry_interval_ms (0: for ever),
            stop_publish_clear_msg
 root:      broker{shared_subscription_group{NAME{strategy, initial_sticky_pick}}}
@@ -235,6 +235,7 @@ def broker_document(config: Config, *, loops: int = 0) -> dict[str, Any]:
             "max_inflight": mqtt.max_inflight,
             "max_mqueue_len": mqtt.max_mqueue_len or 0,
             "mqueue_store_qos0": mqtt.mqueue_store_qos0,
+            "max_filters_per_packet": mqtt.max_filters_per_packet,
             "max_subscriptions": mqtt.max_subscriptions,
             "upgrade_qos": mqtt.upgrade_qos,
             "ignore_loop_deliver": mqtt.ignore_loop_deliver,

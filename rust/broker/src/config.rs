@@ -156,6 +156,8 @@ pub struct MqttConfig {
     pub max_mqueue_len: usize,
     /// Whether `QoS` 0 messages wait in the queue of an offline session.
     pub mqueue_store_qos0: bool,
+    /// Most filters in one SUBSCRIBE or UNSUBSCRIBE.
+    pub max_filters_per_packet: usize,
     /// Most subscriptions of a session; `None` is no limit.
     pub max_subscriptions: Option<usize>,
     /// Whether deliveries take the subscription's `QoS` even when the message's is lower.

@@ -8,7 +8,6 @@ use super::{Connection, Phase};
 use crate::{
     event::Event,
     event_loop::{EventLoop, Flow},
-    router::Router as _,
     session::{Session, SessionRef, state::NEVER},
 };
 
@@ -244,9 +243,7 @@ impl EventLoop {
             queue,
             ..
         } = entry.session;
-        for filter in subscriptions.keys() {
-            self.shared.router.unsubscribe(filter, reference);
-        }
+        self.forget_subscriptions(reference, subscriptions);
         self.shared
             .registry
             .release(&client.info.client_id, reference);

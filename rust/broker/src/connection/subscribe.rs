@@ -15,12 +15,15 @@ use super::disconnect::Close;
 use crate::{
     event_loop::{EventLoop, Flow},
     retained::Replay,
-    router::{Router as _, SubscriptionOptions, Taken},
+    router::{Router as _, SubscriptionOptions, is_shared},
     session::SessionRef,
 };
 
 /// Subscriptions of one session that may wait for retained messages at a time; more are refused.
 const MAX_PENDING_REPLAYS: u32 = 10_000;
+
+/// What adding or removing one filter counts for in the budget of a turn, in deliveries.
+const FILTER_WORK: usize = 8;
 
 /// The reason code that grants a `QoS`.
 fn granted_code(qos: QoS) -> ReasonCode {
@@ -31,8 +34,12 @@ fn granted_code(qos: QoS) -> ReasonCode {
     }
 }
 
-/// What became of one filter of a SUBSCRIBE.
-struct Granted<'a> {
+/// One filter of a SUBSCRIBE that may be subscribed to.
+struct Permitted<'a> {
+    /// Its place in the packet.
+    at: usize,
+    /// As the client wrote it.
+    text: &'a str,
     /// Without its prefix.
     filter: &'a str,
     options: SubscriptionOptions,
@@ -61,14 +68,16 @@ impl EventLoop {
             .properties
             .subscription_identifier
             .map_or(0, NonZeroU32::get);
+        let limit = self.shared.config.mqtt.max_filters_per_packet;
         // All filters are judged before the first is subscribed: with `deny_action = disconnect` one
         // that is denied fails the whole packet (`spec/authorization.md` section 3).
-        let judged: Vec<Result<(), ReasonCode>> = subscribe
+        let mut codes: Vec<ReasonCode> = subscribe
             .subscriptions
             .iter()
+            .take(limit)
             .map(|entry| self.permit_subscribe(slot, reference, &entry))
             .collect();
-        if self.denial_disconnects() && judged.contains(&Err(ReasonCode::NotAuthorized)) {
+        if self.denial_disconnects() && codes.contains(&ReasonCode::NotAuthorized) {
             self.close(slot, Close::Server(ReasonCode::NotAuthorized));
             return Flow::Closed;
         }
@@ -76,6 +85,7 @@ impl EventLoop {
             && subscribe
                 .subscriptions
                 .iter()
+                .take(limit)
                 .any(|entry| matches!(FilterScope::parse(entry.filter), Ok(FilterScope::Shared(_))))
         {
             // As the reference: not an answer, but the end (`spec/hardening.md` section 6).
@@ -85,19 +95,22 @@ impl EventLoop {
             );
             return Flow::Closed;
         }
-        let mut codes = Vec::with_capacity(judged.len());
-        let mut replays = Vec::new();
-        for (entry, judged) in subscribe.subscriptions.iter().zip(judged) {
-            match judged.and_then(|()| self.subscribe_one(slot, reference, &entry, id)) {
-                Ok(granted) => {
-                    codes.push(granted_code(granted.options.qos));
-                    if granted.replay {
-                        replays.push(Replay::new(reference, granted.filter, granted.options));
-                    }
+        let mut permitted = Vec::new();
+        for (at, (entry, code)) in subscribe.subscriptions.iter().zip(&mut codes).enumerate() {
+            if code.is_failure() {
+                continue;
+            }
+            match self.prepare(slot, reference, &entry, id, at) {
+                Ok(prepared) => {
+                    *code = granted_code(prepared.options.qos);
+                    permitted.push(prepared);
                 }
-                Err(reason) => codes.push(reason),
+                Err(reason) => *code = reason,
             }
         }
+        self.fanouts.spend(codes.len() * FILTER_WORK);
+        codes.resize(subscribe.subscriptions.len(), ReasonCode::QuotaExceeded);
+        let replays = self.subscribe_all(reference, &permitted, &mut codes);
         let packet_id = subscribe.packet_id;
         self.send(slot, |version, out| {
             SubAck::write(version, packet_id, &codes, out)
@@ -112,12 +125,14 @@ impl EventLoop {
         slot: u32,
         reference: SessionRef,
         entry: &Subscription<'_>,
-    ) -> Result<(), ReasonCode> {
-        FilterScope::parse(entry.filter).map_err(|_| ReasonCode::TopicFilterInvalid)?;
-        let client = self
-            .session_mut(reference)
-            .map(|session| session.client.clone())
-            .ok_or(ReasonCode::UnspecifiedError)?;
+    ) -> ReasonCode {
+        if FilterScope::parse(entry.filter).is_err() {
+            return ReasonCode::TopicFilterInvalid;
+        }
+        let Some(session) = self.session_mut(reference) else {
+            return ReasonCode::UnspecifiedError;
+        };
+        let client = session.client.clone();
         let request = Request {
             action: Action::Subscribe,
             qos: entry.qos.as_u8(),
@@ -125,21 +140,22 @@ impl EventLoop {
         };
         let verdict = self.pipeline.authorize(&client, &request, self.unix_now);
         if verdict.allow {
-            return Ok(());
+            return ReasonCode::Success;
         }
         self.metrics().subscribe_denied.add(1);
         self.report_denied(slot, "subscribe", &client, &verdict, entry.filter);
-        Err(ReasonCode::NotAuthorized)
+        ReasonCode::NotAuthorized
     }
 
-    /// Limits, then the subscription itself.
-    fn subscribe_one<'a>(
+    /// Limits, and the session's own note of the subscription; [`Self::subscribe_all`] makes it real.
+    fn prepare<'a>(
         &mut self,
         slot: u32,
         reference: SessionRef,
         entry: &Subscription<'a>,
         id: u32,
-    ) -> Result<Granted<'a>, ReasonCode> {
+        at: usize,
+    ) -> Result<Permitted<'a>, ReasonCode> {
         let scope = FilterScope::parse(entry.filter).map_err(|_| ReasonCode::TopicFilterInvalid)?;
         let filter =
             TopicFilter::parse(scope.filter()).map_err(|_| ReasonCode::TopicFilterInvalid)?;
@@ -175,13 +191,6 @@ impl EventLoop {
         {
             return Err(ReasonCode::QuotaExceeded);
         }
-        self.shared
-            .router
-            .subscribe(entry.filter, reference, options)
-            .map_err(|Taken| ReasonCode::QuotaExceeded)?;
-        let session = self
-            .session_mut(reference)
-            .ok_or(ReasonCode::UnspecifiedError)?;
         session.has_shared |= scope.filter().len() < entry.filter.len();
         session.subscriptions.insert(entry.filter.into(), options);
         // Shared subscriptions get no retained messages (section 4.8.2).
@@ -195,14 +204,47 @@ impl EventLoop {
         if replay && let Some(session) = self.session_mut(reference) {
             session.pending_replays += 1;
         }
-        Ok(Granted {
+        Ok(Permitted {
+            at,
+            text: entry.filter,
             filter: scope.filter(),
             options,
             replay,
         })
     }
 
-    /// An UNSUBSCRIBE; it is never refused.
+    /// Subscribe, and give the replays of retained messages that are due; `codes` learns of those that
+    /// another session holds exclusively.
+    fn subscribe_all(
+        &mut self,
+        reference: SessionRef,
+        permitted: &[Permitted<'_>],
+        codes: &mut [ReasonCode],
+    ) -> Vec<Replay> {
+        let wanted: Vec<_> = permitted.iter().map(|p| (p.text, p.options)).collect();
+        let mut taken = Vec::new();
+        let note = &mut |index| taken.push(index);
+        self.shared.router.subscribe(reference, &wanted, note);
+        for lost in taken.iter().filter_map(|index| permitted.get(*index)) {
+            if let Some(code) = codes.get_mut(lost.at) {
+                *code = ReasonCode::QuotaExceeded;
+            }
+            if let Some(session) = self.session_mut(reference) {
+                session.subscriptions.remove(lost.text);
+                session.pending_replays -= u32::from(lost.replay);
+            }
+        }
+        let held = |(index, _): &(usize, &Permitted<'_>)| !taken.contains(index);
+        permitted
+            .iter()
+            .enumerate()
+            .filter(|each| each.1.replay && (taken.is_empty() || held(each)))
+            .map(|(_, p)| Replay::new(reference, p.filter, p.options))
+            .collect()
+    }
+
+    /// An UNSUBSCRIBE; none of its filters is ever refused. One with too many of them ends the
+    /// connection: UNSUBACK has no code to say so with.
     pub(crate) fn on_unsubscribe(
         &mut self,
         slot: u32,
@@ -218,7 +260,12 @@ impl EventLoop {
         let Some(reference) = self.session_ref(session_slot) else {
             return Flow::Closed;
         };
+        if unsubscribe.filters.len() > self.shared.config.mqtt.max_filters_per_packet {
+            return self.refuse_packet(slot, ReasonCode::QuotaExceeded);
+        }
+        self.fanouts.spend(unsubscribe.filters.len() * FILTER_WORK);
         let mut codes = Vec::new();
+        let mut plain = Vec::new();
         for filter in unsubscribe.filters.iter() {
             if FilterScope::parse(filter).is_err() {
                 if version != Version::V5 {
@@ -231,8 +278,10 @@ impl EventLoop {
             let known = self
                 .session_mut(reference)
                 .is_some_and(|session| session.subscriptions.remove(filter).is_some());
-            if known {
+            if known && is_shared(filter) {
                 self.drop_subscription(filter, reference);
+            } else if known {
+                plain.push(filter);
             }
             let code = if known {
                 ReasonCode::Success
@@ -241,6 +290,7 @@ impl EventLoop {
             };
             codes.push(code);
         }
+        self.shared.router.unsubscribe(reference, &plain);
         let packet_id = unsubscribe.packet_id;
         self.send(slot, |version, out| {
             UnsubAck::write(version, packet_id, &codes, out)

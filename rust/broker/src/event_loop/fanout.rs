@@ -23,7 +23,7 @@ use crate::{
 /// Receivers up to which a message is delivered in the turn it came in.
 const INLINE_TARGETS: usize = 4096;
 /// Receivers of the others that are served in one turn.
-const SLICE: usize = 512;
+const SLICE: usize = 256;
 /// Receivers that may be listed for messages that wait; past it nothing is read from clients, and a
 /// message that comes all the same (a will) has its receivers looked up again later.
 const MAX_PENDING_TARGETS: usize = 2 * 1024 * 1024;

@@ -45,7 +45,7 @@ use crate::{
     metrics::Metrics,
     retained::Replay,
     router::Target,
-    session::{Session, SessionRef},
+    session::{Departed, Session, SessionRef},
     shared::{Inbound, Shared},
 };
 
@@ -105,6 +105,8 @@ pub(crate) struct EventLoop {
     pub(crate) replays: VecDeque<Replay>,
     /// Messages for very many receivers.
     pub(crate) fanouts: Fanouts,
+    /// Subscriptions of sessions that have ended, still in the router.
+    pub(crate) departed: Vec<Departed>,
     /// What other threads asked of this loop, in order, as far as it is not done.
     incoming: VecDeque<Inbound>,
     /// What goes to each other loop at the end of the turn.
@@ -168,6 +170,7 @@ impl EventLoop {
             unarmed: Vec::new(),
             replays: VecDeque::new(),
             fanouts: Fanouts::default(),
+            departed: Vec::new(),
             incoming: VecDeque::new(),
             outbound: (0..loops).map(|_| Vec::new()).collect(),
             targets: Vec::new(),
@@ -229,6 +232,7 @@ impl EventLoop {
             }
             self.serve_incoming();
             self.serve_yielded();
+            self.sweep_departed();
             self.publish_due();
             self.replay_retained();
             self.serve_fanouts();
@@ -284,6 +288,7 @@ impl EventLoop {
             || !self.dirty.is_empty()
             || !self.replays.is_empty()
             || !self.incoming.is_empty()
+            || !self.departed.is_empty()
             || self.fanouts.has_work()
             || self.delayed.is_due(self.now)
         {

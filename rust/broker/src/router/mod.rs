@@ -59,15 +59,16 @@ pub struct Taken;
 ///
 /// Filters are given as the client wrote them, prefixes such as `$share/GROUP/` included.
 pub trait Router: Send + Sync {
-    /// Add or replace; `true` if it was new.
+    /// Add or replace these subscriptions of `session`; calls `taken` with the index of each that another
+    /// session holds exclusively.
     fn subscribe(
         &self,
-        filter: &str,
         session: SessionRef,
-        options: SubscriptionOptions,
-    ) -> Result<bool, Taken>;
-    /// Remove; `true` if it was there.
-    fn unsubscribe(&self, filter: &str, session: SessionRef) -> bool;
+        wanted: &[(&str, SubscriptionOptions)],
+        taken: &mut dyn FnMut(usize),
+    );
+    /// Remove these subscriptions of `session`; those that are not there are passed over.
+    fn unsubscribe(&self, session: SessionRef, filters: &[&str]);
     /// The client of a session with this shared subscription came or went.
     fn set_online(&self, filter: &str, session: SessionRef, online: bool);
     /// The group of a shared subscription.
@@ -112,6 +113,9 @@ impl SharedPolicies {
     }
 }
 
+/// Filters added or removed under one lock.
+const BATCH: usize = 64;
+
 #[derive(Debug, Default)]
 struct Subscriptions {
     plain: SubscriptionTree<SessionRef, SubscriptionOptions>,
@@ -120,8 +124,8 @@ struct Subscriptions {
 
 /// All subscriptions of this process in two trees behind one lock.
 ///
-/// Readers share the lock for the time of one look-up, writers hold it for one filter: neither ever
-/// waits for I/O or for another lock while holding it.
+/// Readers share the lock for the time of one look-up, writers hold it for [`BATCH`] filters: neither
+/// ever waits for I/O or for another lock while holding it.
 #[derive(Debug)]
 pub struct LocalRouter {
     subscriptions: RwLock<Subscriptions>,
@@ -196,30 +200,44 @@ impl LocalRouter {
 impl Router for LocalRouter {
     fn subscribe(
         &self,
-        filter: &str,
         session: SessionRef,
-        options: SubscriptionOptions,
-    ) -> Result<bool, Taken> {
-        let Some(scope) = scope_of(filter) else {
-            return Ok(self
-                .write()
-                .plain
-                .insert(filter, session, options)
-                .is_none());
-        };
-        let policy = match scope {
-            FilterScope::Shared(shared) => self.policies.of(shared.group),
-            FilterScope::Plain(_) | FilterScope::Exclusive(_) => self.policies.default,
-        };
-        self.write()
-            .shared
-            .join(filter, scope, policy, session, options)
+        wanted: &[(&str, SubscriptionOptions)],
+        taken: &mut dyn FnMut(usize),
+    ) {
+        for (batch, wanted) in wanted.chunks(BATCH).enumerate() {
+            let mut subscriptions = self.write();
+            for (at, (filter, options)) in wanted.iter().enumerate() {
+                let Some(scope) = scope_of(filter) else {
+                    subscriptions.plain.insert(filter, session, *options);
+                    continue;
+                };
+                let policy = match scope {
+                    FilterScope::Shared(shared) => self.policies.of(shared.group),
+                    FilterScope::Plain(_) | FilterScope::Exclusive(_) => self.policies.default,
+                };
+                let joined = subscriptions
+                    .shared
+                    .join(filter, scope, policy, session, *options);
+                if joined == Err(Taken) {
+                    taken(batch * BATCH + at);
+                }
+            }
+        }
     }
 
-    fn unsubscribe(&self, filter: &str, session: SessionRef) -> bool {
-        match scope_of(filter) {
-            None => self.write().plain.remove(filter, &session).is_some(),
-            Some(scope) => self.write().shared.leave(filter, scope.filter(), session),
+    fn unsubscribe(&self, session: SessionRef, filters: &[&str]) {
+        for filters in filters.chunks(BATCH) {
+            let mut subscriptions = self.write();
+            for filter in filters {
+                match scope_of(filter) {
+                    None => {
+                        subscriptions.plain.remove(filter, &session);
+                    }
+                    Some(scope) => {
+                        subscriptions.shared.leave(filter, scope.filter(), session);
+                    }
+                }
+            }
         }
     }
 

@@ -70,7 +70,7 @@ fn start(
                  "keepalive_multiplier": 1.5, "session_expiry_interval": 7200,
                  "max_session_expiry_interval": null, "message_expiry_interval": null,
                  "max_awaiting_rel": 100, "await_rel_timeout": 300, "max_inflight": 32,
-                 "max_mqueue_len": 1000, "mqueue_store_qos0": true, "max_subscriptions": null,
+                 "max_mqueue_len": 1000, "mqueue_store_qos0": true, "max_subscriptions": null, "max_filters_per_packet": 10_000,
                  "upgrade_qos": false, "ignore_loop_deliver": false, "strict_mode": true,
                  "max_outbox_bytes": 1_048_576, "shared_subscription": true,
                  "exclusive_subscription": true, "subscription_max_qos_rules": [],
