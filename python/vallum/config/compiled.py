@@ -19,8 +19,8 @@ mqtt:      idle_timeout_ms, max_packet_size, max_clientid_len, max_topic_levels,
            message_expiry_interval, max_awaiting_rel, await_rel_timeout, max_inflight,
            max_mqueue_len (0: no bound), mqueue_store_qos0, max_filters_per_packet,
            max_subscriptions, upgrade_qos, ignore_loop_deliver, strict_mode, max_outbox_bytes
-retainer:  enable, max_payload_size, max_retained_messages, msg_expiry_interval_ms (0: for ever),
-           stop_publish_clear_msg
+retainer:  enable, max_payload_size, max_retained_messages, max_retained_bytes (0: no bound),
+           msg_expiry_interval_ms (0: for ever), stop_publish_clear_msg
 root:      broker{shared_subscription_group{NAME{strategy, initial_sticky_pick}}}
 
 policy:    version, profile, use_username_as_clientid, client_attrs_init[expression, set_as_attr],
@@ -246,6 +246,7 @@ def broker_document(config: Config, *, loops: int = 0) -> dict[str, Any]:
             "enable": retainer.enable,
             "max_payload_size": retainer.max_payload_size,
             "max_retained_messages": retainer.backend.max_retained_messages,
+            "max_retained_bytes": retainer.backend.max_retained_bytes,
             "msg_expiry_interval_ms": _ms(retainer.msg_expiry_interval),
             "stop_publish_clear_msg": retainer.stop_publish_clear_msg,
         },

@@ -266,6 +266,8 @@ pub struct RetainerConfig {
     pub max_payload_size: usize,
     /// Most retained messages; 0 is unlimited.
     pub max_retained_messages: usize,
+    /// Most bytes of topics, properties and payloads; 0 is unlimited.
+    pub max_retained_bytes: usize,
     /// Life of a retained message in milliseconds; 0 is for ever.
     pub msg_expiry_interval_ms: u64,
     /// Whether the empty message that clears a retained one is kept from subscribers.

@@ -68,6 +68,8 @@ counters! {
     dropped_expired => "delivery.dropped.expired",
     /// Publishes that no subscription matched.
     dropped_no_subscriber => "messages.dropped.no_subscribers",
+    /// Publishes that were not retained because the store is full.
+    dropped_retained => "messages.retained.dropped",
     /// Publishes held back because of `$delayed/`.
     messages_delayed => "messages.delayed",
     /// Publishes not held back because too many are already.

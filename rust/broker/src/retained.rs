@@ -2,7 +2,7 @@
 
 use std::{
     ops::ControlFlow,
-    sync::{Arc, PoisonError, RwLock},
+    sync::{Arc, PoisonError, RwLock, RwLockReadGuard},
 };
 
 use vallum_mqtt::{
@@ -27,32 +27,49 @@ const REPLAYS_PER_TURN: usize = 64;
 #[derive(Debug)]
 pub struct RetainedStore {
     config: RetainerConfig,
-    topics: RwLock<TopicTree<Arc<Message>>>,
+    kept: RwLock<Kept>,
 }
+
+#[derive(Debug, Default)]
+struct Kept {
+    topics: TopicTree<Arc<Message>>,
+    /// Of topics, properties and payloads.
+    bytes: usize,
+}
+
+/// The store has no room for one more message.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Full;
 
 impl RetainedStore {
     /// An empty store with its limits.
     pub fn new(config: RetainerConfig) -> Self {
         Self {
             config,
-            topics: RwLock::default(),
+            kept: RwLock::default(),
         }
     }
 
+    fn read(&self) -> RwLockReadGuard<'_, Kept> {
+        self.kept.read().unwrap_or_else(PoisonError::into_inner)
+    }
+
     /// Keep a message for its topic; an empty payload removes what is there [MQTT-3.3.1-6].
-    pub(crate) fn store(&self, outgoing: &mut Outgoing<'_>, now: u32) {
+    ///
+    /// One that would exceed `max_retained_messages` or `max_retained_bytes` is not kept; the message it
+    /// would have replaced stays.
+    pub(crate) fn store(&self, outgoing: &mut Outgoing<'_>, now: u32) -> Result<(), Full> {
         if !self.config.enable {
-            return;
+            return Ok(());
         }
         if outgoing.payload.is_empty() {
-            self.topics
-                .write()
-                .unwrap_or_else(PoisonError::into_inner)
-                .remove(outgoing.topic);
-            return;
+            let mut kept = self.kept.write().unwrap_or_else(PoisonError::into_inner);
+            let removed = kept.topics.remove(outgoing.topic);
+            kept.bytes -= removed.map_or(0, |message| message.size());
+            return Ok(());
         }
         if outgoing.payload.len() > self.config.max_payload_size {
-            return;
+            return Ok(());
         }
         if outgoing.expires_at.is_none() && self.config.msg_expiry_interval_ms > 0 {
             let seconds = self.config.msg_expiry_interval_ms.div_ceil(1000);
@@ -60,30 +77,44 @@ impl RetainedStore {
                 Some(now.saturating_add(u32::try_from(seconds).unwrap_or(u32::MAX)));
         }
         let message = outgoing.keep();
-        let mut topics = self.topics.write().unwrap_or_else(PoisonError::into_inner);
-        let limit = self.config.max_retained_messages;
-        if limit > 0 && topics.len() >= limit && topics.get(outgoing.topic).is_none() {
-            return;
+        let mut kept = self.kept.write().unwrap_or_else(PoisonError::into_inner);
+        let old = kept
+            .topics
+            .get(outgoing.topic)
+            .map(|message| message.size());
+        let (limit, byte_limit) = (
+            self.config.max_retained_messages,
+            self.config.max_retained_bytes,
+        );
+        let bytes = kept.bytes - old.unwrap_or(0) + message.size();
+        if (limit > 0 && old.is_none() && kept.topics.len() >= limit)
+            || (byte_limit > 0 && bytes > byte_limit)
+        {
+            return Err(Full);
         }
-        topics.insert(outgoing.topic, message);
+        kept.bytes = bytes;
+        kept.topics.insert(outgoing.topic, message);
+        Ok(())
     }
 
     /// Whether a subscription to `filter` can get anything: a cheap look before a replay is begun.
     pub(crate) fn may_match(&self, filter: &str) -> bool {
-        let topics = self.topics.read().unwrap_or_else(PoisonError::into_inner);
+        let kept = self.read();
         if has_wildcard(filter) {
-            !topics.is_empty()
+            !kept.topics.is_empty()
         } else {
-            topics.get(filter).is_some()
+            kept.topics.get(filter).is_some()
         }
     }
 
     /// Number of retained messages.
     pub fn len(&self) -> usize {
-        self.topics
-            .read()
-            .unwrap_or_else(PoisonError::into_inner)
-            .len()
+        self.read().topics.len()
+    }
+
+    /// Bytes of all retained messages.
+    pub fn bytes(&self) -> usize {
+        self.read().bytes
     }
 
     /// Whether nothing is retained.
@@ -100,19 +131,21 @@ impl RetainedStore {
         max_qos: QoS,
         mut room: usize,
     ) -> (Vec<Arc<Message>>, Option<Cursor>) {
-        let topics = self.topics.read().unwrap_or_else(PoisonError::into_inner);
+        let kept = self.read();
         let mut found = Vec::new();
-        let next = topics.for_each_match(filter, from, SLICE, &mut |_, message| {
-            found.push(Arc::clone(message));
-            if message.qos.min(max_qos) != QoS::AtMostOnce {
-                room = room.saturating_sub(1);
-            }
-            if room == 0 {
-                ControlFlow::Break(())
-            } else {
-                ControlFlow::Continue(())
-            }
-        });
+        let next = kept
+            .topics
+            .for_each_match(filter, from, SLICE, &mut |_, message| {
+                found.push(Arc::clone(message));
+                if message.qos.min(max_qos) != QoS::AtMostOnce {
+                    room = room.saturating_sub(1);
+                }
+                if room == 0 {
+                    ControlFlow::Break(())
+                } else {
+                    ControlFlow::Continue(())
+                }
+            });
         (found, next)
     }
 }

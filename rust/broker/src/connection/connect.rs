@@ -40,12 +40,12 @@ impl std::fmt::Debug for Parked {
 }
 
 /// A CONNECT that is answered with a refusal: reason code, reason identifier, what decided.
-struct Refused {
-    client_id: Arc<str>,
-    username: Option<Box<str>>,
-    reason_code: ReasonCode,
-    reason: String,
-    stage: String,
+pub(crate) struct Refused {
+    pub(crate) client_id: Arc<str>,
+    pub(crate) username: Option<Box<str>>,
+    pub(crate) reason_code: ReasonCode,
+    pub(crate) reason: String,
+    pub(crate) stage: String,
 }
 
 impl EventLoop {
@@ -255,7 +255,7 @@ impl EventLoop {
     }
 
     /// Refuse with CONNACK and close (section 3.2.2.2); one line for the log.
-    fn refuse_connect(&mut self, slot: u32, refused: Refused) -> Flow {
+    pub(crate) fn refuse_connect(&mut self, slot: u32, refused: Refused) -> Flow {
         self.metrics().client_refused.add(1);
         self.send(slot, |version, out| {
             ConnAck::new(refused.reason_code, false).encode(version, out)

@@ -31,6 +31,8 @@ pub(crate) struct Outgoing<'a> {
     pub(crate) retain: bool,
     pub(crate) expires_at: Option<u32>,
     pub(crate) publisher: Option<SessionRef>,
+    /// Its publisher will be told with a reason code if it is refused.
+    pub(crate) hears_of_failure: bool,
     message: Option<Arc<Message>>,
     encoded: Encoded,
 }
@@ -65,6 +67,7 @@ impl<'a> Outgoing<'a> {
             retain,
             expires_at: None,
             publisher: None,
+            hears_of_failure: false,
             message: None,
             encoded: Encoded::default(),
         }
@@ -80,6 +83,7 @@ impl<'a> Outgoing<'a> {
             retain: message.retain,
             expires_at: message.expires_at,
             publisher: message.publisher,
+            hears_of_failure: false,
             message: Some(Arc::clone(message)),
             encoded: Encoded::default(),
         }
@@ -165,6 +169,7 @@ impl EventLoop {
             return Routed {
                 matched,
                 pending: true,
+                refused: false,
             };
         }
         self.fanouts.spend(matched);
@@ -187,7 +192,7 @@ impl EventLoop {
         }
         Routed {
             matched,
-            pending: false,
+            ..Routed::default()
         }
     }
 

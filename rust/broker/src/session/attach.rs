@@ -6,11 +6,11 @@ use std::{
 };
 
 use vallum_mqtt::packet::{ConnAck, ConnAckProperties, QoS, ReasonCode, Version};
-use vallum_policy::decision::AuthenticatedClient;
+use vallum_policy::{decision::AuthenticatedClient, profile::Profile};
 
 use super::{Session, SessionRef, state::Will};
 use crate::{
-    connection::{Phase, V5State, disconnect::Close},
+    connection::{Phase, V5State, connect::Refused, disconnect::Close},
     event::Event,
     event_loop::{EventLoop, Flow},
 };
@@ -51,6 +51,19 @@ impl EventLoop {
             }
             found => found,
         };
+        if let Some(old) = existing
+            && self.belongs_to_another(old, &accepted.client)
+        {
+            let info = &accepted.client.info;
+            let refused = Refused {
+                client_id: Arc::clone(&info.client_id),
+                username: info.username.clone(),
+                reason_code: ReasonCode::ClientIdentifierNotValid,
+                reason: "session_of_another_identity".to_owned(),
+                stage: "session".to_owned(),
+            };
+            return self.refuse_connect(slot, refused);
+        }
         if let Some(old) = existing
             && let Some(old_slot) = self.session_mut(old).and_then(|s| s.connection)
         {
@@ -93,6 +106,18 @@ impl EventLoop {
             self.resume(session);
         }
         Flow::Continue
+    }
+
+    /// Whether a session was made by somebody else than `client`: another user name, or another
+    /// certificate. In hardened nobody may then take it over, end it, or get what waits in it.
+    fn belongs_to_another(&mut self, session: SessionRef, client: &AuthenticatedClient) -> bool {
+        if self.pipeline.profile() != Profile::Hardened {
+            return false;
+        }
+        self.session_mut(session).is_some_and(|session| {
+            let (owner, other) = (&session.client.info, &client.info);
+            owner.username != other.username || owner.cert_common_name != other.cert_common_name
+        })
     }
 
     /// Bind connection and session together and say so.

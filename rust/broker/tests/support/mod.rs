@@ -78,7 +78,7 @@ fn start(
                  "shared_subscription_initial_sticky_pick": "random"},
         "broker": {"shared_subscription_group":
             {"stuck": {"strategy": "sticky", "initial_sticky_pick": "hash_topic"}}},
-        "retainer": {"enable": true, "max_payload_size": 1_048_576, "max_retained_messages": 0,
+        "retainer": {"enable": true, "max_payload_size": 1_048_576, "max_retained_messages": 0, "max_retained_bytes": 0,
                      "msg_expiry_interval_ms": 0, "stop_publish_clear_msg": false}
     });
     for (key, value) in listener {
