@@ -462,7 +462,7 @@ async def test_revoked_rights_hold_for_the_resumed_session(broker_with: Start) -
         assert await again.publish("b", qos=1) == Reason.NOT_AUTHORIZED
 
 
-# --- identity --------------------------------------------------------------------------------------
+# --- identity ------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("version", wire.VERSIONS)
@@ -511,7 +511,7 @@ async def test_the_reference_lets_anybody_take_a_session(broker_with: Start) -> 
         assert other.connack.session_present
 
 
-# --- QoS 2 across connections ----------------------------------------------------------------------
+# --- QoS 2 across connections --------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("version", [wire.V311, wire.V5])
