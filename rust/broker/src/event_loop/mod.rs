@@ -354,3 +354,58 @@ impl EventLoop {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, clippy::panic, reason = "tests")]
+    use std::{
+        io::{ErrorKind, Read as _},
+        net::{TcpListener, TcpStream as Peer},
+    };
+
+    use mio::net::TcpStream;
+
+    use super::*;
+    use crate::{connection::Phase, support, transport::Transport};
+
+    /// A connection of `event_loop`: its slot, and the other end.
+    fn connect(event_loop: &mut EventLoop, listener: &TcpListener) -> (u32, Peer) {
+        let peer = Peer::connect(listener.local_addr().unwrap()).unwrap();
+        let (stream, address) = listener.accept().unwrap();
+        stream.set_nonblocking(true).unwrap();
+        let transport = Transport::Tcp(TcpStream::from_std(stream));
+        let connection = Connection::new(transport, address, 0, Phase::AwaitConnect, 0);
+        (event_loop.adopt(connection).unwrap(), peer)
+    }
+
+    #[test]
+    fn a_panic_ends_the_connection_that_set_it_off_and_no_other() {
+        let shared = Shared::new(
+            support::config(1, &[], &[]),
+            support::policy("null", "false"),
+            Vec::new(),
+            1,
+        );
+        let mut event_loop = EventLoop::new(Arc::new(shared.unwrap()), 0, Vec::new()).unwrap();
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let (slot, mut peer) = connect(&mut event_loop, &listener);
+        let (other, mut other_peer) = connect(&mut event_loop, &listener);
+
+        event_loop.guarded(slot, |this| {
+            let _taken = mem::take(&mut this.read_buffer);
+            panic!("on purpose");
+        });
+
+        assert!(!event_loop.connections.contains(slot as usize));
+        assert_eq!(peer.read(&mut [0]).unwrap(), 0, "it is closed");
+        assert_eq!(event_loop.metrics().panics.get(), 1);
+        let mut served = false;
+        event_loop.guarded(other, |this| {
+            served = this.read_buffer.len() == READ_BUFFER_BYTES;
+        });
+        assert!(served && event_loop.connections.contains(other as usize));
+        other_peer.set_nonblocking(true).unwrap();
+        let nothing = other_peer.read(&mut [0]).unwrap_err();
+        assert_eq!(nothing.kind(), ErrorKind::WouldBlock, "it is open");
+    }
+}

@@ -59,6 +59,15 @@ fn start(
     mqtt: &[(&str, serde_json::Value)],
     pipeline: Arc<Pipeline>,
 ) -> Broker {
+    Broker::start(config(loops, listener, mqtt), pipeline).unwrap()
+}
+
+/// What the broker starts from; `listener` and `mqtt` override members of theirs.
+pub(crate) fn config(
+    loops: usize,
+    listener: &[(&str, serde_json::Value)],
+    mqtt: &[(&str, serde_json::Value)],
+) -> BrokerConfig {
     let mut document = serde_json::json!({
         "version": 1, "loops": loops,
         "listeners": [{"id": "tcp:default", "bind": "127.0.0.1:0", "max_connections": null,
@@ -87,8 +96,7 @@ fn start(
     for (key, value) in mqtt {
         document["mqtt"][*key] = value.clone();
     }
-    let config: BrokerConfig = serde_json::from_value(document).unwrap();
-    Broker::start(config, pipeline).unwrap()
+    serde_json::from_value(document).unwrap()
 }
 
 /// An open broker.
@@ -202,6 +210,16 @@ impl Client {
                 reason: ReasonCode::Success,
                 present,
             } => (client, present),
+            other => panic!("expected CONNACK, got {other:?}"),
+        }
+    }
+
+    /// Connect, unless the broker closes the connection.
+    pub(crate) fn try_connect(broker: &Broker, client_id: &str) -> Option<Self> {
+        let mut client = Self::connecting(broker, Version::V5, client_id, true, 0);
+        match client.next() {
+            Got::ConnAck { .. } => Some(client),
+            Got::Closed => None,
             other => panic!("expected CONNACK, got {other:?}"),
         }
     }
