@@ -44,7 +44,7 @@ class Load:
             Broken: the broker refuses it.
         """
         client = await Client.open(self.port, version)
-        await client.connect(client_id, **fields)
+        await client.connect(client_id, **{"keep_alive": 0, **fields})
         if client.connack.reason:
             raise Broken(f"{client_id}: {client.connack}")
         return client

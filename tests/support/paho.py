@@ -118,4 +118,6 @@ async def paho_client(
     finally:
         client.mqtt.disconnect()
         await asyncio.to_thread(client.mqtt.loop_stop)
-        client.mqtt._reset_sockets(sockpair_only=True)  # paho leaves them to its finalizer
+        # A loop that is told to stop ends at once, with the connection open if it still was, and the
+        # socket pair that wakes it is closed by nobody but a finalizer.
+        client.mqtt._reset_sockets()
