@@ -32,7 +32,7 @@ CONFIG = """
 listeners.tcp.default { bind = "127.0.0.1:0", enable_authn = false }
 listeners.ws.default { bind = "127.0.0.1:0", enable_authn = false }
 authorization { no_match = allow, sources = [] }
-mqtt.max_awaiting_rel = 1000
+mqtt { max_awaiting_rel = 1000, session_expiry_interval = 1s }
 """
 GAUGES = (
     "sessions.count",

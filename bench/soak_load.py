@@ -21,7 +21,7 @@ from support import wire
 from support.client import Client
 from support.wire import Type, Will
 
-KEEP = {"session_expiry_interval": 300}
+KEEP = {"session_expiry_interval": 30}
 
 
 class Broken(Exception):

@@ -118,6 +118,6 @@ async def paho_client(
     finally:
         client.mqtt.disconnect()
         await asyncio.to_thread(client.mqtt.loop_stop)
-        # A loop that is told to stop ends at once, with the connection open if it still was, and the
-        # socket pair that wakes it is closed by nobody but a finalizer.
+        # A loop that is told to stop leaves its connection open if it was, and the socket pair that
+        # wakes it to a finalizer.
         client.mqtt._reset_sockets()
