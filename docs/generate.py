@@ -1,4 +1,6 @@
-"""Write `docs/reference/config.md` from the configuration models: `python docs/generate.py`.
+"""Write the pages of the reference that are made from something else: `python docs/generate.py`.
+
+That is `docs/reference/config.md`, here, and `docs/reference/conformance.md`, in `conformance.py`.
 
 Keys, defaults and descriptions come from `vallum.config.models`; what has no effect yet, and what
 is refused, from `vallum.config.not_yet` and `vallum.config.roots`. A test holds the committed page
@@ -7,32 +9,41 @@ against what this makes.
 
 from __future__ import annotations
 
+import ast
+import inspect
 import re
+import textwrap
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import timedelta
+from itertools import pairwise
 from pathlib import Path
 from typing import Annotated, Any
 
 from pydantic import AliasChoices, TypeAdapter, ValidationError
 from pydantic.fields import FieldInfo
 
-from vallum.config import checks, not_yet, roots
+from vallum.config import not_yet, roots
 from vallum.config.models import (
     AuthenticationSettings,
     Authorization,
+    AutoSubscribe,
+    AutoSubscription,
     Cinfo,
     CinfoCheck,
     ClientAttribute,
+    CrlCache,
     FileSource,
     JwtHmac,
     JwtPublicKey,
-    Listeners,
     Mqtt,
     Node,
     Retainer,
+    Rewrite,
     Section,
+    ServerTls,
     TcpListener,
+    Zone,
 )
 from vallum.config.models.authentication import UNAVAILABLE as AUTHENTICATORS
 from vallum.config.models.authorization import UNAVAILABLE as SOURCES
@@ -41,6 +52,7 @@ from vallum.config.models.broker import SharedGroup
 from vallum.config.models.listeners import TcpOptions, WebSocket
 from vallum.config.models.log import LogHandler, Throttling
 from vallum.config.models.retainer import RetainerBackend
+from vallum.config.models.tls import Ocsp, SniCertificate
 
 PAGE = Path(__file__).parent / "reference" / "config.md"
 
@@ -87,11 +99,32 @@ TABLES = (
     Table("listeners.tcp.NAME.tcp_options", "listeners.*.*.tcp_options", TcpOptions),
     Table(
         "listeners.ws.NAME.websocket",
-        "listeners.ws.*.websocket",
+        "listeners.*.*.websocket",
         WebSocket,
         "The options of a TCP listener, and these. `default` binds to port 8083.",
     ),
+    Table(
+        "listeners.ssl.NAME.ssl_options",
+        "listeners.*.*.ssl_options",
+        ServerTls,
+        "The options of a TCP listener, and these; `wss` has those of `ws` as well. `default` "
+        "binds to port 8883, or 8084. Files are read again every two minutes and on SIGHUP.",
+    ),
+    Table("listeners.ssl.NAME.ssl_options.ocsp", "listeners.*.*.ssl_options.ocsp", Ocsp),
+    Table(
+        "listeners.ssl.NAME.ssl_options.sni_certificates[]",
+        "listeners.*.*.ssl_options.sni_certificates.*",
+        SniCertificate,
+    ),
+    Table("crl_cache", "crl_cache", CrlCache, "With `enable_crl_check` of a listener."),
     Table("mqtt", "mqtt", Mqtt),
+    Table(
+        "zones.NAME",
+        "zones.*",
+        Zone,
+        "A listener names its zone with `zone`; `default` is there without being written. Whatever "
+        "holds for `mqtt` below and above holds for `zones.NAME.mqtt`.",
+    ),
     Table(
         "mqtt.client_attrs_init[]",
         "mqtt.client_attrs_init.*",
@@ -129,6 +162,14 @@ TABLES = (
         SharedGroup,
         "Groups of shared subscriptions that do not go by `mqtt.shared_subscription_strategy`.",
     ),
+    Table("auto_subscribe", "auto_subscribe", AutoSubscribe),
+    Table("auto_subscribe.topics[]", "auto_subscribe.topics.*", AutoSubscription),
+    Table(
+        "rewrite[]",
+        "rewrite.*",
+        Rewrite,
+        "Rules are put in force by a reload.",
+    ),
     Table("log.console", "log.console", LogHandler),
     Table("log.throttling", "log.throttling", Throttling),
     Table("node", "node", Node),
@@ -136,14 +177,18 @@ TABLES = (
 
 
 def main() -> None:
-    """Write the page."""
+    """Write the pages."""
+    import conformance  # beside this file, which only a program started from it finds
+
     PAGE.write_text(render(), encoding="utf-8")
+    conformance.PAGE.write_text(conformance.render(), encoding="utf-8")
 
 
 def render() -> str:
     """The text of the page."""
     parts = [INTRODUCTION]
     for table in TABLES:
+        _add_docstrings(table.model)
         rows = [row for row in _rows(table) if row]
         if rows:
             parts.append(f"## {table.title}\n")
@@ -163,6 +208,27 @@ def _rows(table: Table) -> Iterator[str]:
             continue
         cells = (f"`{key}`", _kind(key, info), _default(info), _meaning(info))
         yield "| " + " | ".join(cell.replace("|", "\\|") for cell in cells) + " |"
+
+
+def _add_docstrings(model: type[Section]) -> None:
+    """Describe the fields. At run time nobody reads their docstrings, and finding them is slow."""
+    for owner in reversed(model.__mro__):
+        if not issubclass(owner, Section):
+            continue
+        source = ast.parse(textwrap.dedent(inspect.getsource(owner)))
+        statements = [
+            line
+            for found in ast.walk(source)
+            if isinstance(found, ast.ClassDef)
+            for line in found.body
+        ]
+        for field, text in pairwise(statements):
+            match field, text:
+                case (
+                    ast.AnnAssign(target=ast.Name(id=name)),
+                    ast.Expr(value=ast.Constant(value=str(description))),
+                ) if name in model.model_fields:
+                    model.model_fields[name].description = description
 
 
 def _meaning(info: FieldInfo) -> str:
@@ -320,9 +386,7 @@ def _not_available() -> Iterator[str]:
     yield "| key | unless it is |\n|---|---|"
     rows = [f"| `{path}` | its default |" for path in not_yet.REFUSED]
     rows += [f"| `{path}` | {_harmless(value)} |" for path, value in roots.REFUSED.items()]
-    kinds = [kind for kind in Listeners.model_fields if kind not in checks.LISTENER_TYPES]
-    rows += [f"| `listeners.{kind}.NAME` | `enable = false` |" for kind in kinds]
-    rows.append("| `zones.NAME` | absent |")
+    rows.append("| `zones.NAME.flapping_detect.enable` | `false` |")
     yield "\n".join(rows) + "\n"
     authenticators = ", ".join(f"`{name}`" for name in sorted(AUTHENTICATORS))
     yield f"Authenticators that are refused: {authenticators}.\n"

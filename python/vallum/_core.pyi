@@ -17,6 +17,7 @@ __all__ = [
     "Rules",
     "Verdict",
     "__version__",
+    "check_tls",
     "evaluate",
     "inspect_token",
     "lint_expression",
@@ -28,6 +29,8 @@ __version__: str
 _Profile = Literal["hardened", "legacy"]
 _Action = Literal["publish", "subscribe"]
 _Session = tuple[int, int, int]
+_TlsFaults = list[tuple[str, str]]
+"""Options below `ssl_options`, each with what is wrong."""
 
 @final
 class Client:
@@ -345,11 +348,55 @@ class Broker:
     def publish_will(self, session: _Session, offline_epoch: int) -> None:
         """Publish the will of a session that is still in this offline time."""
 
+    def answer(self, connection: _Session, answer: Mapping[str, Any]) -> None:
+        """Answer an `authenticate` event. One that comes too late does nothing.
+
+        Args:
+            connection: as the event names it.
+            answer: `result` (ok, deny, ignore, error or continue), `data`, `reason`, `reason_code`,
+                `is_superuser`, `client_attrs`, `acl`, `expire_at`; all must be there.
+
+        Raises:
+            ValueError: no such result.
+            AclError: `acl` is no ACL claim.
+        """
+
     def disconnect(self, clientid: str, reason_code: int) -> bool:
         """Disconnect a client with a reason code; False if there is no session of that id."""
 
     def statistics(self) -> list[tuple[str, int]]:
         """Counters and gauges by name."""
+
+    def reload_tls(self) -> list[tuple[str, bool, _TlsFaults]]:
+        """Read the files of every TLS listener again: id, whether they changed, what is wrong."""
+
+    def set_revocation_lists(self, listener: str, files: list[str]) -> tuple[bool, _TlsFaults]:
+        """Check client certificates against these lists too: whether they changed, what is wrong.
+
+        Raises:
+            VallumError: no such TLS listener.
+        """
+
+    def ocsp_request(self, listener: str) -> bytes:
+        """Make the question to ask the OCSP responder.
+
+        Raises:
+            VallumError: no such TLS listener, or its files cannot be read.
+        """
+
+    def set_ocsp_response(self, listener: str, response: bytes) -> None:
+        """Staple this answer from now on.
+
+        Raises:
+            VallumError: it does not say that the certificate is good, or nobody may believe it.
+        """
+
+    def clear_ocsp_response(self, listener: str) -> None:
+        """Staple nothing from now on.
+
+        Raises:
+            VallumError: no such TLS listener.
+        """
 
     def stop(self) -> None:
         """Tell every client, close everything and wait until it is done. Safe to call twice."""
@@ -366,6 +413,13 @@ def lint_expression(expression: str) -> list[tuple[int, int, str, str | None]]:
 
     Raises:
         ExpressionError: it does not compile.
+    """
+
+def check_tls(document: str) -> tuple[_TlsFaults, _TlsFaults]:
+    """Read the files of `ssl_options` (JSON): faults, and what to look at, each with its option.
+
+    Raises:
+        ConfigError: the document is not understood.
     """
 
 def mint_token(algorithm: str, claims: Any, key: bytes, header: Any) -> str:

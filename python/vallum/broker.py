@@ -13,10 +13,13 @@ from typing import Any
 import structlog
 
 from vallum import _core
+from vallum.authn.enhanced import EnhancedAuthenticators
 from vallum.config import Config, broker_document, load
 from vallum.errors import BrokerError
 from vallum.pipeline import compile_pipeline
 from vallum.sessions import SessionTimers
+from vallum.tls import TlsUpkeep
+from vallum.tls.upkeep import log_handshake_failure
 
 log = structlog.stdlib.get_logger("vallum")
 
@@ -50,6 +53,8 @@ class Broker:
         self._started_with: dict[str, Any] = {}
         self._core: _core.Broker | None = None
         self._timers: SessionTimers | None = None
+        self._enhanced = EnhancedAuthenticators()
+        self._tls: TlsUpkeep | None = None
         self._loop: asyncio.AbstractEventLoop | None = None
 
     @classmethod
@@ -78,12 +83,15 @@ class Broker:
         """
         if self._core is not None:
             raise BrokerError("the broker runs already")
-        pipeline = compile_pipeline(self.config)
+        pipeline = compile_pipeline(self.config, self._enhanced.methods)
         self._started_with = broker_document(self.config, loops=self._loops)
         core = _core.Broker(json.dumps(self._started_with), pipeline)
         loop = asyncio.get_running_loop()
         self._core, self._loop = core, loop
         self._timers = SessionTimers(core, loop)
+        self._enhanced.start()
+        self._tls = TlsUpkeep(core, self.config)
+        self._tls.start()
         self.listeners = {id: Listener(id, host, port) for id, host, port in core.listeners()}
         loop.add_reader(core.event_fd(), self._on_events)
 
@@ -95,6 +103,9 @@ class Broker:
         self._loop.remove_reader(core.event_fd())
         if self._timers is not None:
             self._timers.close()
+        await self._enhanced.stop()
+        if self._tls is not None:
+            await self._tls.stop()
         await asyncio.to_thread(core.stop)
         self.listeners = {}
 
@@ -125,11 +136,32 @@ class Broker:
         """
         if self._core is None:
             raise BrokerError("the broker does not run")
-        pipeline = compile_pipeline(config)
+        pipeline = compile_pipeline(config, self._enhanced.methods)
         after = broker_document(config, loops=self._loops)
         self._core.replace_pipeline(pipeline)
         self.config = config
         return [root for root in after if self._started_with[root] != after[root]]
+
+    @property
+    def enhanced(self) -> EnhancedAuthenticators:
+        """Authenticators of enhanced authentication (MQTT 5 section 4.12), for our own stages."""
+        return self._enhanced
+
+    async def reload_certificates(self) -> list[str]:
+        """Read certificate files of TLS listeners again, as happens every two minutes by itself.
+
+        New handshakes use the new files, connections go on as they are. Files that cannot be used
+        change nothing; the log names them.
+
+        Returns:
+            The ids of the listeners where they changed.
+
+        Raises:
+            BrokerError: the broker does not run.
+        """
+        if self._core is None or self._tls is None:
+            raise BrokerError("the broker does not run")
+        return await self._tls.reload()
 
     def disconnect(self, clientid: str, reason_code: int = 0x98) -> bool:
         """Disconnect a client; False if there is no session of that id."""
@@ -152,8 +184,16 @@ class Broker:
                     self._timers.on_session_opened(event)
                 case "session_closed":
                     self._timers.on_session_closed(event)
+                case "authenticate":
+                    self._enhanced.on_authenticate(self._core, event)
+                case "exchange_ended":
+                    self._enhanced.on_ended(event)
                 case "refused":
                     log_refusal(event)
+                case "handshake_failed":
+                    log_handshake_failure(event)
+                case "lists_wanted" if self._tls is not None:
+                    self._tls.on_lists_wanted(event)
                 case "loop_failed":
                     log.error("loop_failed", index=event["index"], error=event["error"])
                     self.failed.set()

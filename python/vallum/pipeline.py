@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Literal
 
@@ -14,14 +15,18 @@ from vallum.errors import ConfigError
 Action = Literal["publish", "subscribe"]
 
 
-def compile_pipeline(config: Config) -> _core.Pipeline:
+def compile_pipeline(config: Config, methods: Sequence[str] = ()) -> _core.Pipeline:
     """Compile the decisions of a configuration.
+
+    Args:
+        config: the configuration.
+        methods: Authentication Methods that the caller decides; the handle of each is its place.
 
     Raises:
         ConfigError: expressions, keys or rules do not compile; each fault with file and line.
     """
     try:
-        return _core.Pipeline(json.dumps(policy_document(config)))
+        return _core.Pipeline(json.dumps(policy_document(config, methods)))
     except ConfigError as error:
         raise config.error([(fault.path, fault.problem) for fault in error.faults]) from None
 

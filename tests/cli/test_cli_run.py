@@ -85,19 +85,19 @@ def test_port_in_use(vallum: Vallum) -> None:
 
 
 async def test_warnings_come_once(vallum: Vallum) -> None:
-    vallum.write("warned.conf", SECURED + "mqtt.retry_interval = 30s\n")
+    vallum.write("warned.conf", SECURED + "mqtt.keepalive_check_interval = 20s\n")
     async with vallum.serving("-c", "warned.conf") as broker:
         await broker.port()
         broker.send(signal.SIGTERM)
         assert await broker.ended() == 0
-        [line] = [line for line in broker.err.seen if "retry_interval" in line]
+        [line] = [line for line in broker.err.seen if "keepalive_check_interval" in line]
         assert line.startswith("warning: warned.conf:8:1: ")
 
 
 async def test_warnings_are_json_where_the_log_is(vallum: Vallum) -> None:
-    vallum.write("warned.conf", SECURED + "mqtt.retry_interval = 30s\n")
+    vallum.write("warned.conf", SECURED + "mqtt.keepalive_check_interval = 20s\n")
     async with vallum.serving("-c", "warned.conf", "--log-format", "json") as broker:
-        line = json.loads(await broker.err.with_text("retry_interval"))
+        line = json.loads(await broker.err.with_text("keepalive_check_interval"))
         assert line["level"] == "warning"
         assert line["origin"] == "warned.conf:8:1"
 

@@ -88,7 +88,7 @@ def test_check_names_every_fault_and_warning(vallum: Vallum) -> None:
     first, second = ended.err.splitlines()
     assert first.startswith("bad.conf:8:1: mqtt.max_inflight: ")
     assert second.startswith("bad.conf:9:1: mqtt.max_awaiting_rel: ")
-    vallum.write("warned.conf", SECURED + "mqtt.retry_interval = 30s\n")
+    vallum.write("warned.conf", SECURED + "mqtt.keepalive_check_interval = 20s\n")
     ended = vallum("check", "-c", "warned.conf")
     assert ended.code == 0
     assert ended.err.startswith("warning: warned.conf:8:1: ")
@@ -106,7 +106,7 @@ def test_check_compiles(vallum: Vallum) -> None:
 
 
 def test_check_in_json(vallum: Vallum) -> None:
-    vallum.write("warned.conf", SECURED + "mqtt.retry_interval = 30s\n")
+    vallum.write("warned.conf", SECURED + "mqtt.keepalive_check_interval = 20s\n")
     ended = vallum("check", "-c", "warned.conf", "--json")
     assert ended.code == 0
     answer = ended.answer

@@ -213,7 +213,10 @@ def test_authentication_faults(value: str, expected: str) -> None:
 @pytest.mark.parametrize(
     ("text", "expected"),
     [
-        ("listeners.ssl.default { bind = 8883 }", "listeners.ssl.default: ssl listeners are not"),
+        (
+            "listeners.ssl.default { bind = 8883 }",
+            "listeners.ssl.default.ssl_options.certfile: cannot read ",
+        ),
         ("listeners.wss.x { bind = 1, websocket { mqtt_pth = x } }", "did you mean 'mqtt_path'?"),
         ("listeners.tcp.x {}", "listeners.tcp.x.bind: required"),
         ('listeners.tcp { a.bind = 99, "b c" { bind = 98 } }', "not a name"),
@@ -225,7 +228,19 @@ def test_authentication_faults(value: str, expected: str) -> None:
         ('listeners.tcp.default.proxy_protocol_trusted = "10.0.0.0/33"', "not an address or CIDR"),
         ("authorization.include_mountpoint = true", "not available in this version"),
         ("flapping_detect.enable = true", "not available in this version"),
-        ("zones.z.mqtt.max_inflight = 1", "not available in this version"),
+        ("zones.z.flapping_detect.enable = true", "zones.z.flapping_detect.enable: not available"),
+        ("zones.z.mqtt.max_inflight = 0", "zones.z.mqtt.max_inflight: must be at least 1"),
+        ("zones.z.mqtt.max_infligt = 1", "did you mean 'max_inflight'?"),
+        ("zones.z.mqt {}", "zones.z.mqt: unknown key; did you mean 'mqtt'?"),
+        ("zones.z = 1", "zones.z: must be an object"),
+        ("zones = 1", "zones: must be an object"),
+        ("zones { z.mqtt = 1 }", "zones.z.mqtt: must be an object"),
+        ('zones { "a b" {} }', "not a name"),
+        (
+            "listeners.tcp.default.zone = zne, zones.zone {}",
+            "listeners.tcp.default.zone: no zone 'zne'; did you mean 'zone'?",
+        ),
+        ("listeners.tcp.default.zone = z", "no zone 'z'; write zones.z.mqtt"),
         (
             'authorization.sources = [{type = file, rules = ""}, {type = file, rules = ""}]',
             "authorization.sources[1].type: a second source of type file",
@@ -236,6 +251,37 @@ def test_authentication_faults(value: str, expected: str) -> None:
 )
 def test_other_faults(text: str, expected: str) -> None:
     assert any(expected in fault for fault in faults(text))
+
+
+def test_zones() -> None:
+    config = load_text(r'''
+    mqtt { max_inflight = 9, limiter { messages_rate = "1/s", messages_burst = "2/s" }
+           keepalive_multiplier = 4, use_username_as_clientid = true }
+    zones { z.mqtt { max_topic_levels = 5, limiter.messages_rate = "7/s", keepalive_backoff = 1
+                     client_attrs_init = [{ expression = """regex_extract(clientid, '\\s')"""
+                                            set_as_attr = a }] }
+            default.mqtt { max_inflight = 10 }
+            empty {} }
+    ''')
+    assert [*config.zones] == ["default", "z", "empty"]
+    default, own, empty = (zone.mqtt for zone in config.zones.values())
+    assert (config.mqtt.max_inflight, default.max_inflight, own.max_inflight) == (9, 10, 9)
+    assert (default.max_topic_levels, own.max_topic_levels) == (128, 5)
+    assert own.limiter.messages_burst == config.mqtt.limiter.messages_burst
+    assert own.limiter.messages_rate != config.mqtt.limiter.messages_rate
+    assert (own.keepalive_multiplier, empty.keepalive_multiplier) == (2, 4)
+    assert own.use_username_as_clientid
+    assert empty == config.mqtt
+    assert own.client_attrs_init[0].expression == r"regex_extract(clientid, '\s')"
+    shown = [str(warning) for warning in config.warnings]
+    assert any("mqtt.limiter, zones.z.mqtt.limiter: no effect" in warning for warning in shown)
+
+
+def test_a_fault_of_the_root_is_not_one_of_every_zone() -> None:
+    found = faults("mqtt.max_inflight = 0, zones { a.mqtt.max_topic_levels = 0, b {} }")
+    assert len(found) == 2
+    assert "mqtt.max_inflight" in found[0]
+    assert "zones.a.mqtt.max_topic_levels" in found[1]
 
 
 def test_faults_of_a_file_name_it(tmp_path: Path) -> None:
@@ -400,7 +446,7 @@ def test_unknown_claim_variable_is_kept_in_legacy() -> None:
     [
         ("cluster { name = x }\nrpc {}", "without effect in this version: cluster, rpc"),
         ("node { name = x, data_dir = d }", "without effect in this version: node.name"),
-        ("mqtt.retry_interval = 30s", "mqtt.retry_interval: no effect"),
+        ("mqtt.keepalive_check_interval = 20s", "mqtt.keepalive_check_interval: no effect"),
         (
             "listeners.tcp { default.acceptors = 4, b { bind = 9, acceptors = 5 } }",
             "listeners.tcp.default.acceptors, listeners.tcp.b.acceptors: no effect",
@@ -417,7 +463,7 @@ def test_warnings(text: str, part: str) -> None:
 @pytest.mark.parametrize(
     "text",
     [
-        "mqtt.retry_interval = infinity",
+        "mqtt.keepalive_check_interval = 30s",
         "dashboard.listeners.http.bind = 0",
         "listeners.tcp.default { enable = true, enable_authn = true, acceptors = 16 }",
         "listeners.ssl.default.enable = false",

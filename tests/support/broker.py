@@ -46,17 +46,23 @@ class RunningBroker:
     @property
     def port(self) -> int:
         """Port of `tcp:default`."""
-        return self.broker.listeners["tcp:default"].port
+        return self.port_of("tcp:default")
 
-    async def open(self, version: int = wire.V5) -> Client:
-        """A connection on which nothing was sent yet."""
-        client = await Client.open(self.port, version)
+    def port_of(self, listener: str) -> int:
+        """Port of a listener."""
+        return self.broker.listeners[listener].port
+
+    async def open(self, version: int = wire.V5, *, at: str = "tcp:default") -> Client:
+        """A connection to the listener `at` on which nothing was sent yet."""
+        client = await Client.open(self.port_of(at), version)
         self._clients.push_async_callback(client.aclose)
         return client
 
-    async def client(self, client_id: str = "", version: int = wire.V5, **fields: Any) -> Client:
+    async def client(
+        self, client_id: str = "", version: int = wire.V5, *, at: str = "tcp:default", **fields: Any
+    ) -> Client:
         """A connected client; its CONNACK is `client.connack`."""
-        client = await self.open(version)
+        client = await self.open(version, at=at)
         await client.connect(client_id, **fields)
         assert client.connack.reason == 0, client.connack
         return client

@@ -27,6 +27,12 @@ class Client:
             reader, writer = await asyncio.open_connection("127.0.0.1", port)
         return cls(reader, writer, version)
 
+    @property
+    def local_port(self) -> int:
+        """The port the broker sees."""
+        port: int = self._writer.get_extra_info("sockname")[1]
+        return port
+
     async def aclose(self) -> None:
         """Close without a DISCONNECT."""
         self._writer.close()
@@ -49,6 +55,11 @@ class Client:
                 await self._writer.drain()
         except ConnectionError:
             pass  # what the broker said before is still to be read
+
+    async def raw(self, count: int) -> bytes:
+        """Read this many bytes, whatever they are."""
+        async with asyncio.timeout(deadline.SECONDS):
+            return await self._reader.readexactly(count)
 
     async def receive(self) -> Packet:
         """Read the next packet.

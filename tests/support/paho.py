@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import ssl
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Any, Literal
@@ -109,9 +110,12 @@ async def paho_client(
     transport: Transport = "tcp",
     username: str | None = None,
     password: str | None = None,
+    tls: ssl.SSLContext | None = None,
 ) -> AsyncIterator[PahoClient]:
     """A client that is not connected yet; disconnected at the end."""
     client = PahoClient(client_id, version, transport)
+    if tls is not None:
+        client.mqtt.tls_set_context(tls)
     client.mqtt.username_pw_set(username or "", password) if password is not None else None
     try:
         yield client

@@ -149,6 +149,7 @@ class Program:
         try:
             config = await asyncio.to_thread(self._read)  # clients are not kept waiting for a disk
             needs_restart = broker.reload(config)
+            await broker.reload_certificates()
         except (ConfigError, BrokerError) as error:
             faults = error.faults if isinstance(error, ConfigError) else [Fault("", str(error))]
             log.error("reload_refused", problem="the configuration in force stays", n=len(faults))

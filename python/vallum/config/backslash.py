@@ -16,7 +16,7 @@ from vallum.config.hocon.tree import walk
 from vallum.config.paths import Step, dotted, locate
 
 _OPTIONS = frozenset({"expression", "clientid_override", "precondition", "is_match"})
-_ROOTS = ("mqtt", "authentication", "authorization", "listeners")
+_ROOTS = ("mqtt", "authentication", "authorization", "listeners", "zones")
 _STRING = re.compile(r"'[^']*'|\"[^\"]*\"")
 _DOUBLED = re.compile(r"(?<!\\)\\\\(?=[sSdDwWbB])")
 

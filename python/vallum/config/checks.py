@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import ipaddress
+import json
 import re
 from collections.abc import Iterable, Iterator
 from difflib import get_close_matches
 from pathlib import Path
 
+from vallum import _core
+from vallum.config import server_tls
 from vallum.config.models import (
     AnyAuthenticator,
     Authorization,
@@ -19,13 +22,10 @@ from vallum.config.models import (
     bind_of,
 )
 from vallum.config.models.types import NAME
-from vallum.config.paths import Step
+from vallum.config.paths import Step, parse
 
 Found = tuple[tuple[Step, ...], str]
 """A path and what is wrong there."""
-
-LISTENER_TYPES = ("tcp", "ws")
-"""Those this version has."""
 
 _PLACEHOLDER = re.compile(r"\$\{(\$|[^}]*)\}")
 _CLAIM_VARIABLES = ("clientid", "username")
@@ -104,9 +104,6 @@ def listener_faults(listeners: Listeners, context: Context) -> Iterator[Found]:
             yield at, "not a name: letters, digits, '-' and '_', beginning with letter or digit"
         if not listener.enable:
             continue
-        if kind not in LISTENER_TYPES:
-            yield at, f"{kind} listeners are not available in this version; set enable = false"
-            continue
         bind = bind_of(kind, name, listener)
         if bind is None:
             yield (*at, "bind"), "required, but missing"
@@ -115,6 +112,44 @@ def listener_faults(listeners: Listeners, context: Context) -> Iterator[Found]:
         if bind.port and address in taken:
             yield (*at, "bind"), f"{address} is taken by {taken[address]}"
         taken.setdefault(address, f"{kind}:{name}")
+
+
+def tls_findings(listeners: Listeners, capacity: int) -> tuple[list[Found], list[Found]]:
+    """Faults and warnings about the files of `ssl_options`, read as a broker reads them."""
+    faults: list[Found] = []
+    warnings: list[Found] = []
+    for kind, name, listener in listeners.items():
+        options = server_tls.options_of(listener)
+        if options is None or not listener.enable:
+            continue
+        at: tuple[Step, ...] = ("listeners", kind, name, "ssl_options")
+        try:
+            document = server_tls.document(options, capacity)
+        except (OSError, ValueError) as error:
+            faults.append(((*at, "password"), str(error)))
+            continue
+        wrong, odd = _core.check_tls(json.dumps(document))
+        faults += [((*at, *parse(option)), problem) for option, problem in wrong]
+        warnings += [((*at, *parse(option)), problem) for option, problem in odd]
+    return faults, warnings
+
+
+def zone_name_faults(zones: Iterable[str]) -> Iterator[Found]:
+    """Names of zones."""
+    for name in zones:
+        if not NAME.fullmatch(name) or len(name) > 255:
+            problem = "not a name: letters, digits, '-' and '_', beginning with letter or digit"
+            yield ("zones", name), problem
+
+
+def zone_faults(listeners: Listeners, zones: object) -> Iterator[Found]:
+    """A listener names `default` or a zone that is written somewhere."""
+    known = ["default", *(zones if isinstance(zones, dict) else ())]
+    for kind, name, listener in listeners.items():
+        if listener.zone not in known:
+            close = get_close_matches(listener.zone, known, 1)
+            hint = f"did you mean '{close[0]}'?" if close else f"write zones.{listener.zone}.mqtt"
+            yield ("listeners", kind, name, "zone"), f"no zone '{listener.zone}'; {hint}"
 
 
 def exposed(listeners: Listeners) -> Iterator[Found]:

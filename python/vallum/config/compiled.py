@@ -5,31 +5,39 @@
 and held against those files by a test. Units: `_ms` milliseconds, other times seconds (rounded up),
 sizes bytes; null is "no bound" or "none".
 
-broker:    version, loops, listeners[], mqtt, retainer, broker
-listeners: id, bind, max_connections, zone, backlog, access_rules[],
+broker:    version, loops, listeners[], zones[name, mqtt] (`default` first), max_outbox_bytes,
+           shared_subscription{strategy, initial_sticky_pick}, retainer, broker
+listeners: id, bind, max_connections, zone (index), backlog, access_rules[],
            proxy_protocol{timeout_ms, trusted[]} (null: off),
            websocket{path, max_frame_size, fail_if_no_subprotocol, subprotocols[],
-           origins{allow_absence, allowed[]} (null: not looked at)} (null: plain TCP)
+           origins{allow_absence, allowed[]} (null: not looked at)} (null: plain TCP),
+           tls{...} (null: in clear): `server_tls.document`
 mqtt:      idle_timeout_ms, max_packet_size, max_clientid_len, max_topic_levels, max_topic_alias,
-           max_qos_allowed, retain_available, wildcard_subscription, shared_subscription,
-           exclusive_subscription, shared_subscription_strategy,
-           shared_subscription_initial_sticky_pick,
-           subscription_max_qos_rules[matches, equals, qos], server_keepalive,
-           keepalive_multiplier, session_expiry_interval, max_session_expiry_interval,
-           message_expiry_interval, max_awaiting_rel, await_rel_timeout, max_inflight,
-           max_mqueue_len (0: no bound), mqueue_store_qos0, max_filters_per_packet,
-           max_subscriptions, upgrade_qos, ignore_loop_deliver, strict_mode, max_outbox_bytes
+           max_topic_alias_out, response_information, max_qos_allowed, retain_available,
+           wildcard_subscription, shared_subscription,
+           exclusive_subscription, subscription_max_qos_rules[matches, equals, qos],
+           server_keepalive, keepalive_multiplier, session_expiry_interval,
+           max_session_expiry_interval, message_expiry_interval, max_awaiting_rel,
+           await_rel_timeout, max_inflight, max_mqueue_len (0: no bound), mqueue_store_qos0,
+           mqueue_priorities{TOPIC}, mqueue_default_priority, retry_interval,
+           max_filters_per_packet, max_subscriptions, upgrade_qos, ignore_loop_deliver,
+           strict_mode,
+           peer_cert_as_username, peer_cert_as_clientid
 retainer:  enable, max_payload_size, max_retained_messages, max_retained_bytes (0: no bound),
            msg_expiry_interval_ms (0: for ever), stop_publish_clear_msg
-root:      broker{shared_subscription_group{NAME{strategy, initial_sticky_pick}}}
+root:      auto_subscribe[topic, qos, no_local, retain_as_published, retain_handling]
+           broker{shared_subscription_group{NAME{strategy, initial_sticky_pick}}}
 
 policy:    version, profile, use_username_as_clientid, client_attrs_init[expression, set_as_attr],
-           clientid_override, authentication[ignore_backend_failures, chain, listeners{enable_authn,
-           chain}], authorization[no_match, deny_action, ignore_backend_failures,
-           topic_template_allow{plus, hash, slash}, sources[type, enable, precondition, path, text]]
+           clientid_override, zones{NAME{these three}} (all but `default`),
+           authentication[ignore_backend_failures, chain, listeners{enable_authn, chain}],
+           authorization[no_match, deny_action, ignore_backend_failures,
+           topic_template_allow{plus, hash, slash}, sources[type, enable, precondition, path,
+           text]], rewrite[action, source_topic, re, dest_topic]
 cinfo:     mechanism, id, enable, precondition, checks[is_match[], result]
 jwt:       mechanism, id, enable, precondition, from, key, verify_claims[[name, template]],
            acl_claim_name, disconnect_after_expire, on_missing_jwt
+external:  mechanism, id, enable, precondition, handle, auth_method
 key:       kind = hmac, secret_base64 | kind = public_key, pem | kind = jwks, endpoint
 """
 
@@ -37,12 +45,13 @@ from __future__ import annotations
 
 import base64
 import ipaddress
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import timedelta
 from typing import Any
 
 from pydantic import ValidationError
 
+from vallum.config import server_tls
 from vallum.config.hocon import ObjectNode, Origin
 from vallum.config.load import Config
 from vallum.config.models import (
@@ -54,6 +63,7 @@ from vallum.config.models import (
     JwtJwks,
     JwtPublicKey,
     Listener,
+    Mqtt,
     Profile,
     WsListener,
     authenticator_id,
@@ -74,8 +84,11 @@ _U16_MAX = 2**16 - 1
 _MAX_BACKLOG = 2**31 - 1
 
 
-def policy_document(config: Config) -> dict[str, Any]:
+def policy_document(config: Config, methods: Sequence[str] = ()) -> dict[str, Any]:
     """Who may connect and what they may do. It holds secrets: never log it.
+
+    Each of `methods` becomes a stage at the end of every chain. Its place there does not matter: no
+    other stage decides about clients that use a method.
 
     Raises:
         ConfigError: a secret's file has become unreadable since the configuration was loaded.
@@ -84,23 +97,32 @@ def policy_document(config: Config) -> dict[str, Any]:
     return {
         "version": VERSION,
         "profile": config.profile,
-        "use_username_as_clientid": config.mqtt.use_username_as_clientid,
-        "client_attrs_init": [
-            {"expression": entry.expression, "set_as_attr": entry.set_as_attr}
-            for entry in config.mqtt.client_attrs_init
-        ],
-        "clientid_override": config.mqtt.clientid_override,
+        **_identity(config.zones["default"].mqtt),
+        "zones": {
+            name: _identity(zone.mqtt) for name, zone in config.zones.items() if name != "default"
+        },
         "authentication": {
             "ignore_backend_failures": config.authentication_settings.ignore_backend_failures,
-            "chain": _chain(config.authentication, config.profile),
+            "chain": _chain(config.authentication, config.profile, methods),
             "listeners": {
                 f"{kind}:{name}": {
                     "enable_authn": listener.enable_authn,
-                    "chain": _chain(listener.authentication, config.profile),
+                    "chain": _chain(listener.authentication, config.profile, methods)
+                    if listener.authentication
+                    else None,
                 }
                 for kind, name, listener in config.enabled_listeners()
             },
         },
+        "rewrite": [
+            {
+                "action": rule.action,
+                "source_topic": rule.source_topic,
+                "re": rule.re,
+                "dest_topic": rule.dest_topic,
+            }
+            for rule in config.rewrite
+        ],
         "authorization": {
             "no_match": authorization.no_match,
             "deny_action": authorization.deny_action,
@@ -124,8 +146,35 @@ def policy_document(config: Config) -> dict[str, Any]:
     }
 
 
-def _chain(chain: tuple[AnyAuthenticator, ...], profile: Profile) -> list[dict[str, Any]] | None:
-    return [_stage(stage, profile) for stage in chain] or None
+def _identity(mqtt: Mqtt) -> dict[str, Any]:
+    """Who the clients of a zone are taken for."""
+    return {
+        "use_username_as_clientid": mqtt.use_username_as_clientid,
+        "client_attrs_init": [
+            {"expression": entry.expression, "set_as_attr": entry.set_as_attr}
+            for entry in mqtt.client_attrs_init
+        ],
+        "clientid_override": mqtt.clientid_override,
+    }
+
+
+def _chain(
+    chain: tuple[AnyAuthenticator, ...], profile: Profile, methods: Sequence[str]
+) -> list[dict[str, Any]] | None:
+    stages = [_stage(stage, profile) for stage in chain]
+    stages += [_external(method, handle) for handle, method in enumerate(methods)]
+    return stages or None
+
+
+def _external(method: str, handle: int) -> dict[str, Any]:
+    return {
+        "mechanism": "external",
+        "id": f"enhanced:{method}",
+        "enable": True,
+        "precondition": None,
+        "handle": handle,
+        "auth_method": method,
+    }
 
 
 def _stage(stage: AnyAuthenticator, profile: Profile) -> dict[str, Any]:
@@ -189,8 +238,15 @@ def jwt_stage(
 
 
 def broker_document(config: Config, *, loops: int = 0) -> dict[str, Any]:
-    """What the data plane needs to start; `loops` 0 means one event loop per core."""
+    """What the data plane needs to start; `loops` 0 means one event loop per core.
+
+    It may hold passwords of keys: never log it.
+
+    Raises:
+        ConfigError: a secret's file has become unreadable since the configuration was loaded.
+    """
     mqtt, retainer = config.mqtt, config.retainer
+    zones = [*config.zones]
     return {
         "version": VERSION,
         "loops": loops,
@@ -199,48 +255,21 @@ def broker_document(config: Config, *, loops: int = 0) -> dict[str, Any]:
                 "id": f"{kind}:{name}",
                 "bind": bind.resolved(loopback=config.profile == "hardened"),
                 "max_connections": listener.max_connections,
-                "zone": listener.zone,
+                "zone": zones.index(listener.zone),
                 "backlog": min(listener.tcp_options.backlog, _MAX_BACKLOG),
                 "access_rules": [_access_rule(rule) for rule in listener.access_rules],
                 "proxy_protocol": _proxy_protocol(listener, config.profile),
                 "websocket": _websocket(listener),
+                "tls": _tls(listener, config),
             }
             for kind, name, listener in config.enabled_listeners()
             if (bind := bind_of(kind, name, listener)) is not None
         ],
-        "mqtt": {
-            "idle_timeout_ms": None if mqtt.idle_timeout is None else _ms(mqtt.idle_timeout),
-            "max_packet_size": mqtt.max_packet_size,
-            "max_clientid_len": mqtt.max_clientid_len,
-            "max_topic_levels": mqtt.max_topic_levels,
-            "max_topic_alias": mqtt.max_topic_alias,
-            "max_qos_allowed": mqtt.max_qos_allowed,
-            "retain_available": mqtt.retain_available,
-            "wildcard_subscription": mqtt.wildcard_subscription,
-            "shared_subscription": mqtt.shared_subscription,
-            "exclusive_subscription": mqtt.exclusive_subscription,
-            "shared_subscription_strategy": mqtt.shared_subscription_strategy,
-            "shared_subscription_initial_sticky_pick": mqtt.shared_subscription_initial_sticky_pick,
-            "subscription_max_qos_rules": [
-                {"matches": rule.topic.matches, "equals": rule.topic.equals, "qos": rule.qos}
-                for rule in mqtt.subscription_max_qos_rules
-            ],
-            "server_keepalive": mqtt.server_keepalive,
-            "keepalive_multiplier": float(mqtt.keepalive_multiplier),
-            "session_expiry_interval": _seconds(mqtt.session_expiry_interval),
-            "max_session_expiry_interval": _seconds(mqtt.max_session_expiry_interval),
-            "message_expiry_interval": _seconds(mqtt.message_expiry_interval),
-            "max_awaiting_rel": _at_most(mqtt.max_awaiting_rel, _U16_MAX),
-            "await_rel_timeout": _seconds(mqtt.await_rel_timeout),
-            "max_inflight": mqtt.max_inflight,
-            "max_mqueue_len": mqtt.max_mqueue_len or 0,
-            "mqueue_store_qos0": mqtt.mqueue_store_qos0,
-            "max_filters_per_packet": mqtt.max_filters_per_packet,
-            "max_subscriptions": mqtt.max_subscriptions,
-            "upgrade_qos": mqtt.upgrade_qos,
-            "ignore_loop_deliver": mqtt.ignore_loop_deliver,
-            "strict_mode": mqtt.strict_mode,
-            "max_outbox_bytes": MAX_OUTBOX_BYTES,
+        "zones": [{"name": name, "mqtt": _mqtt(zone.mqtt)} for name, zone in config.zones.items()],
+        "max_outbox_bytes": MAX_OUTBOX_BYTES,
+        "shared_subscription": {
+            "strategy": mqtt.shared_subscription_strategy,
+            "initial_sticky_pick": mqtt.shared_subscription_initial_sticky_pick,
         },
         "retainer": {
             "enable": retainer.enable,
@@ -250,12 +279,63 @@ def broker_document(config: Config, *, loops: int = 0) -> dict[str, Any]:
             "msg_expiry_interval_ms": _ms(retainer.msg_expiry_interval),
             "stop_publish_clear_msg": retainer.stop_publish_clear_msg,
         },
+        "auto_subscribe": [
+            {
+                "topic": each.topic,
+                "qos": each.qos,
+                "no_local": each.nl == 1,
+                "retain_as_published": each.rap == 1,
+                "retain_handling": each.rh,
+            }
+            for each in config.auto_subscribe.topics
+        ],
         "broker": {
             "shared_subscription_group": {
                 name: {"strategy": group.strategy, "initial_sticky_pick": group.initial_sticky_pick}
                 for name, group in config.broker.shared_subscription_group.items()
             },
         },
+    }
+
+
+def _mqtt(mqtt: Mqtt) -> dict[str, Any]:
+    return {
+        "idle_timeout_ms": None if mqtt.idle_timeout is None else _ms(mqtt.idle_timeout),
+        "max_packet_size": mqtt.max_packet_size,
+        "max_clientid_len": mqtt.max_clientid_len,
+        "max_topic_levels": mqtt.max_topic_levels,
+        "max_topic_alias": mqtt.max_topic_alias,
+        "max_topic_alias_out": mqtt.max_topic_alias_out,
+        "response_information": mqtt.response_information,
+        "max_qos_allowed": mqtt.max_qos_allowed,
+        "retain_available": mqtt.retain_available,
+        "wildcard_subscription": mqtt.wildcard_subscription,
+        "shared_subscription": mqtt.shared_subscription,
+        "exclusive_subscription": mqtt.exclusive_subscription,
+        "subscription_max_qos_rules": [
+            {"matches": rule.topic.matches, "equals": rule.topic.equals, "qos": rule.qos}
+            for rule in mqtt.subscription_max_qos_rules
+        ],
+        "server_keepalive": mqtt.server_keepalive,
+        "keepalive_multiplier": float(mqtt.keepalive_multiplier),
+        "session_expiry_interval": _seconds(mqtt.session_expiry_interval),
+        "max_session_expiry_interval": _seconds(mqtt.max_session_expiry_interval),
+        "message_expiry_interval": _seconds(mqtt.message_expiry_interval),
+        "max_awaiting_rel": _at_most(mqtt.max_awaiting_rel, _U16_MAX),
+        "await_rel_timeout": _seconds(mqtt.await_rel_timeout),
+        "max_inflight": mqtt.max_inflight,
+        "max_mqueue_len": mqtt.max_mqueue_len or 0,
+        "mqueue_priorities": mqtt.mqueue_priorities,
+        "mqueue_default_priority": mqtt.mqueue_default_priority,
+        "mqueue_store_qos0": mqtt.mqueue_store_qos0,
+        "retry_interval": _seconds(mqtt.retry_interval) or None,
+        "max_filters_per_packet": mqtt.max_filters_per_packet,
+        "max_subscriptions": mqtt.max_subscriptions,
+        "upgrade_qos": mqtt.upgrade_qos,
+        "ignore_loop_deliver": mqtt.ignore_loop_deliver,
+        "strict_mode": mqtt.strict_mode,
+        "peer_cert_as_username": _unless_disabled(mqtt.peer_cert_as_username),
+        "peer_cert_as_clientid": _unless_disabled(mqtt.peer_cert_as_clientid),
     }
 
 
@@ -297,6 +377,20 @@ def _websocket(listener: Listener) -> dict[str, Any] | None:
         if options.check_origin_enable
         else None,
     }
+
+
+def _tls(listener: Listener, config: Config) -> dict[str, Any] | None:
+    options = server_tls.options_of(listener)
+    if options is None:
+        return None
+    try:
+        return server_tls.document(options, config.crl_cache.capacity)
+    except (OSError, ValueError) as error:  # its file changed after it was checked
+        raise ConfigError.of("listeners", str(error)) from error
+
+
+def _unless_disabled(value: str) -> str | None:
+    return None if value == "disabled" else value
 
 
 def _ms(value: timedelta) -> int:

@@ -23,8 +23,10 @@ from vallum.config.models import (
     AuthenticationRoot,
     AuthenticationSettings,
     Authorization,
+    AutoSubscribe,
     BrokerRoot,
     Context,
+    CrlCache,
     Dashboard,
     Listener,
     Listeners,
@@ -33,9 +35,13 @@ from vallum.config.models import (
     Node,
     Profile,
     Retainer,
+    Rewrite,
+    RewriteRoot,
     Section,
     TcpListener,
+    Zone,
 )
+from vallum.config.models.zones import over
 from vallum.config.translate import faults_of
 from vallum.errors import ConfigError, Fault
 
@@ -50,6 +56,9 @@ class Config:
     profile: Profile
     """`hardened` unless the configuration or the environment says `legacy`."""
     mqtt: Mqtt
+    """The root; what holds for a client says the zone of its listener."""
+    zones: Mapping[str, Zone]
+    """By name, `default` first and always there."""
     listeners: Listeners
     """As written; `enabled_listeners` says what starts."""
     authentication: tuple[AnyAuthenticator, ...]
@@ -58,6 +67,9 @@ class Config:
     authorization: Authorization
     retainer: Retainer
     broker: BrokerRoot
+    auto_subscribe: AutoSubscribe
+    rewrite: tuple[Rewrite, ...]
+    crl_cache: CrlCache
     dashboard: Dashboard
     log: Log
     node: Node
@@ -89,11 +101,7 @@ class Config:
         named = self.listeners.items()
         if not named:
             return [("tcp", "default", TcpListener.check({"bind": "127.0.0.1:1883"}))]
-        return [
-            (kind, name, listener)
-            for kind, name, listener in named
-            if listener.enable and kind in checks.LISTENER_TYPES
-        ]
+        return [(kind, name, listener) for kind, name, listener in named if listener.enable]
 
 
 def load(
@@ -180,6 +188,9 @@ class _Loader:
         mqtt, retainer = self._model(Mqtt, "mqtt"), self._model(Retainer, "retainer")
         dashboard, log = self._model(Dashboard, "dashboard"), self._model(Log, "log")
         node, broker = self._model(Node, "node"), self._model(BrokerRoot, "broker")
+        auto_subscribe = self._model(AutoSubscribe, "auto_subscribe")
+        rewrite = self._model(RewriteRoot, "rewrite", wrapped=True)
+        crl_cache = self._model(CrlCache, "crl_cache")
         models: dict[str, Section | None] = {
             "authentication_settings": settings,
             "authorization": authorization,
@@ -189,14 +200,21 @@ class _Loader:
             "mqtt": mqtt,
             "retainer": retainer,
         }
+        zones = self._zones(mqtt)
         self._check_chains(authentication, listeners)
         if authorization is not None:
             self._faults(checks.source_faults(authorization))
         if listeners is not None:
             self._faults(checks.listener_faults(listeners, self._context))
             self._warnings(checks.exposed(listeners))
-        known = {name: model for name, model in models.items() if model is not None}
-        not_yet.check(self._tree, known, self._report)
+            self._faults(checks.zone_faults(listeners, self._data.get("zones")))
+            faults, warnings = checks.tls_findings(listeners, (crl_cache or CrlCache()).capacity)
+            self._faults(faults)
+            self._warnings(warnings)
+        known: dict[str, Section | Mapping[str, Section]] = {
+            name: model for name, model in models.items() if model is not None
+        }
+        not_yet.check(self._tree, {**known, "zones": zones or {}}, self._report)
         self._warn_of_gaps(authentication, listeners)
         if (
             authentication is None
@@ -204,22 +222,30 @@ class _Loader:
             or authorization is None
             or listeners is None
             or mqtt is None
+            or zones is None
             or retainer is None
             or dashboard is None
             or log is None
             or node is None
             or broker is None
+            or auto_subscribe is None
+            or rewrite is None
+            or crl_cache is None
         ):
             return None
         return Config(
             profile=self._context.profile,
             mqtt=mqtt,
+            zones=zones,
             listeners=listeners,
             authentication=authentication.authentication,
             authentication_settings=settings,
             authorization=authorization,
             retainer=retainer,
             broker=broker,
+            auto_subscribe=auto_subscribe,
+            rewrite=rewrite.rewrite,
+            crl_cache=crl_cache,
             dashboard=dashboard,
             log=log,
             node=node,
@@ -231,10 +257,28 @@ class _Loader:
     def _model(self, model: type[_M], root: str, *, wrapped: bool = False) -> _M | None:
         given = {root: self._data[root]} if root in self._data else {}
         data = given if wrapped else given.get(root, {})
+        return self._checked(model, data, () if wrapped else (root,))
+
+    def _zones(self, mqtt: Mqtt | None) -> dict[str, Zone] | None:
+        """Every zone; None if one is faulty. Faults of the root are not repeated for each."""
+        named = self._data.get("zones", {})
+        if not isinstance(named, dict):
+            self._faults([(("zones",), "must be an object: { NAME { mqtt { ... } } }")])
+            return None
+        self._faults(checks.zone_name_faults(named))
+        root = self._data.get("mqtt", {}) if mqtt is not None else {}
+        zones: dict[str, Zone] = {"default": Zone(mqtt=mqtt or Mqtt())}
+        whole = True
+        for name, data in named.items():
+            zone = self._checked(Zone, over(root, data), ("zones", name))
+            whole = whole and zone is not None
+            zones[name] = zone or zones["default"]
+        return zones if whole else None
+
+    def _checked(self, model: type[_M], data: Any, below: tuple[paths.Step, ...]) -> _M | None:
         try:
             return model.model_validate(data, context=self._context)
         except ValidationError as error:
-            below: tuple[paths.Step, ...] = () if wrapped else (root,)
             found = faults_of(error, data, self._tree, self._context, below)
             for fault in found:
                 self._report.add(fault)

@@ -7,7 +7,7 @@ silence. A test holds these tables against what the documents of `compiled` carr
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from pydantic import AliasChoices
@@ -20,6 +20,9 @@ from vallum.config.paths import Step, dotted, find, locate
 _LIMITS = "rate limits are not enforced yet"
 _FORWARDED = "HTTP headers are believed from nobody: use proxy_protocol"
 _IDLE = "it means nothing to this broker"
+_RENEGOTIATION = "renegotiation is never allowed"
+_ROOT = "the root of this name does nothing yet"
+_GROUPS = "groups have members of all zones: set it in the root mqtt"
 _CACHE = "verdicts and answers are not cached: every decision is made afresh"
 
 NOT_YET: dict[str, str] = {
@@ -41,6 +44,11 @@ NOT_YET: dict[str, str] = {
     "listeners.*.*.messages_burst": _LIMITS,
     "listeners.*.*.messages_rate": _LIMITS,
     "listeners.*.*.parse_unit": _IDLE,
+    "listeners.*.*.ssl_options.client_renegotiation": _RENEGOTIATION,
+    "listeners.*.*.ssl_options.gc_after_handshake": _IDLE,
+    "listeners.*.*.ssl_options.hibernate_after": _IDLE,
+    "listeners.*.*.ssl_options.log_level": "a failed handshake is one line of the log",
+    "listeners.*.*.ssl_options.secure_renegotiate": _RENEGOTIATION,
     "listeners.*.*.subscribes_burst": _LIMITS,
     "listeners.*.*.subscribes_rate": _LIMITS,
     "listeners.*.*.tcp_backend": _IDLE,
@@ -55,13 +63,13 @@ NOT_YET: dict[str, str] = {
     "listeners.*.*.tcp_options.send_timeout": "a slow reader never blocks a writer here",
     "listeners.*.*.tcp_options.send_timeout_close": "a slow reader never blocks a writer here",
     "listeners.*.*.tcp_options.sndbuf": "the system chooses",
-    "listeners.ws.*.websocket.compress": "frames are never compressed",
-    "listeners.ws.*.websocket.deflate_opts": "frames are never compressed",
-    "listeners.ws.*.websocket.idle_timeout": "MQTT's own Keep Alive is what counts",
-    "listeners.ws.*.websocket.mqtt_piggyback": "a frame may always hold several packets",
-    "listeners.ws.*.websocket.proxy_address_header": _FORWARDED,
-    "listeners.ws.*.websocket.proxy_port_header": _FORWARDED,
-    "listeners.ws.*.websocket.validate_utf8": "text frames are always refused",
+    "listeners.*.*.websocket.compress": "frames are never compressed",
+    "listeners.*.*.websocket.deflate_opts": "frames are never compressed",
+    "listeners.*.*.websocket.idle_timeout": "MQTT's own Keep Alive is what counts",
+    "listeners.*.*.websocket.mqtt_piggyback": "a frame may always hold several packets",
+    "listeners.*.*.websocket.proxy_address_header": _FORWARDED,
+    "listeners.*.*.websocket.proxy_port_header": _FORWARDED,
+    "listeners.*.*.websocket.validate_utf8": "text frames are always refused",
     "log.audit": "there is no audit log yet",
     "log.console.payload_encode": "payloads are never logged",
     "log.console.time_offset": "times are in UTC",
@@ -69,12 +77,6 @@ NOT_YET: dict[str, str] = {
     "log.throttling": "a refusal is written once a minute for each client and reason",
     "mqtt.keepalive_check_interval": "Keep Alive is watched all the time",
     "mqtt.limiter": _LIMITS,
-    "mqtt.mqueue_default_priority": "queues have no priorities yet",
-    "mqtt.mqueue_priorities": "queues have no priorities yet",
-    "mqtt.peer_cert_as_clientid": "there are no TLS listeners yet, so no certificates",
-    "mqtt.peer_cert_as_username": "there are no TLS listeners yet, so no certificates",
-    "mqtt.response_information": "Response Information is not sent yet",
-    "mqtt.retry_interval": "messages are sent again after reconnecting only",
     "mqtt.subscription_message_filter": "messages are not filtered by content yet",
     "retainer.allow_never_expire": "msg_expiry_interval alone decides",
     "retainer.backend.storage_type": "retained messages are kept in memory",
@@ -82,18 +84,32 @@ NOT_YET: dict[str, str] = {
     "retainer.max_publish_rate": _LIMITS,
     "retainer.msg_clear_interval": "expired messages go when they are met",
     "retainer.msg_expiry_interval_override": "the message and msg_expiry_interval decide",
+    "zones.*.conn_congestion": _ROOT,
+    "zones.*.durable_sessions": _ROOT,
+    "zones.*.flapping_detect": _ROOT,
+    "zones.*.force_gc": _ROOT,
+    "zones.*.force_shutdown": _ROOT,
+    "zones.*.mqtt.shared_subscription_initial_sticky_pick": _GROUPS,
+    "zones.*.mqtt.shared_subscription_strategy": _GROUPS,
+    "zones.*.overload_protection": _ROOT,
+    "zones.*.stats": _ROOT,
 }
-"""Path (`*` stands for any key) to why it does nothing."""
+"""Path (`*` stands for any key) to why it does nothing. What is said of `mqtt` holds in zones."""
 
 REFUSED: dict[str, str] = {
     "authorization.include_mountpoint": "mountpoints are",
     "listeners.*.*.mountpoint": "mountpoints are",
+    "listeners.*.*.ssl_options.managed_certs": "managed certificates are (see sni_certificates)",
     "mqtt.namespace_as_mountpoint": "mountpoints are",
 }
 """Path to what is not available; any value but the default is a fault."""
 
 
-def check(tree: ObjectNode, models: dict[str, Section], report: Report) -> None:
+Models = Mapping[str, Section | Mapping[str, Section]]
+"""Models by root; of `zones`, one by name."""
+
+
+def check(tree: ObjectNode, models: Models, report: Report) -> None:
     """Warn of what does nothing; refuse what must not be ignored. One warning for each option."""
     for pattern, reason in NOT_YET.items():
         places = _changed(tree, models, pattern)
@@ -106,12 +122,14 @@ def check(tree: ObjectNode, models: dict[str, Section], report: Report) -> None:
             report.fault(problem, locate(tree, place), dotted(place))
 
 
-def _changed(tree: ObjectNode, models: dict[str, Section], pattern: str) -> list[tuple[Step, ...]]:
+def _changed(tree: ObjectNode, models: Models, pattern: str) -> list[tuple[Step, ...]]:
     """Paths the text sets to something else than the default."""
-    return [place for place in find(tree, pattern.split(".")) if _differs(models, [*place])]
+    patterns = [pattern, f"zones.*.{pattern}"] if pattern.startswith("mqtt.") else [pattern]
+    places = [place for each in patterns for place in find(tree, each.split("."))]
+    return [place for place in places if _differs(models, [*place])]
 
 
-def _differs(models: dict[str, Section], path: Sequence[Step]) -> bool:
+def _differs(models: Models, path: Sequence[Step]) -> bool:
     value: Any = models.get(str(path[0]))
     default: Any = None
     if value is not None and len(path) == 1:
@@ -123,7 +141,7 @@ def _differs(models: dict[str, Section], path: Sequence[Step]) -> bool:
                 return False
             default = type(value).model_fields[name].get_default(call_default_factory=True)
             value = getattr(value, name)
-        elif isinstance(value, dict):
+        elif isinstance(value, Mapping):
             value, default = value.get(str(step)), None
         else:
             return False

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from difflib import get_close_matches
 
-from vallum.config.hocon import ObjectNode, ScalarNode
+from vallum.config.hocon import Node, ObjectNode, ScalarNode
 from vallum.config.hocon.source import Report
 from vallum.config.paths import parse
 
@@ -13,14 +13,18 @@ OURS = (
     "authentication",
     "authentication_settings",
     "authorization",
+    "auto_subscribe",
     "broker",
+    "crl_cache",
     "dashboard",
     "listeners",
     "log",
     "mqtt",
     "node",
     "retainer",
+    "rewrite",
     "security_profile",
+    "zones",
 )
 """Roots this version acts on."""
 
@@ -30,13 +34,11 @@ WITHOUT_EFFECT = frozenset(
         "ai",
         "alarm",
         "api_key",
-        "auto_subscribe",
         "banned",
         "bridges",
         "cluster",
         "conn_congestion",
         "connectors",
-        "crl_cache",
         "delayed",
         "durable_sessions",
         "durable_storage",
@@ -58,7 +60,6 @@ WITHOUT_EFFECT = frozenset(
         "plugins",
         "prometheus",
         "psk_authentication",
-        "rewrite",
         "rpc",
         "rule_engine",
         "schema_registry",
@@ -74,7 +75,6 @@ WITHOUT_EFFECT = frozenset(
         "telemetry",
         "topic_metrics",
         "trace",
-        "zones",
     }
 )
 """Roots of the reference that are accepted, with one warning that names those found."""
@@ -105,9 +105,8 @@ def check(tree: ObjectNode, report: Report) -> None:
     for path, harmless in REFUSED.items():
         _check_refused(tree, path, harmless, report)
     zones = tree.fields.get("zones")
-    if isinstance(zones, ObjectNode) and zones.fields:
-        problem = "zones of their own are not available in this version; use the root 'mqtt'"
-        report.fault(problem, tree.key_origins.get("zones"), "zones")
+    for name in zones.fields if isinstance(zones, ObjectNode) else ():
+        _check_refused(tree, f"zones.{name}.flapping_detect.enable", False, report)
 
 
 def _keys_of(tree: ObjectNode, root: str) -> Iterator[str]:
@@ -117,8 +116,10 @@ def _keys_of(tree: ObjectNode, root: str) -> Iterator[str]:
 
 
 def _check_refused(tree: ObjectNode, path: str, harmless: object, report: Report) -> None:
-    root, key = (str(step) for step in parse(path))
-    node = tree.fields.get(root)
+    *above, key = (str(step) for step in parse(path))
+    node: Node | None = tree
+    for step in above:
+        node = node.fields.get(step) if isinstance(node, ObjectNode) else None
     if not isinstance(node, ObjectNode) or key not in node.fields:
         return
     value = node.fields[key]

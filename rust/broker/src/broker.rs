@@ -7,10 +7,10 @@ use std::{
     thread::{self, JoinHandle},
 };
 
-use vallum_policy::pipeline::{ExternalVerdict, Pipeline};
+use vallum_policy::pipeline::Pipeline;
 
 use crate::{
-    command::Command,
+    command::{Command, Reply},
     config::BrokerConfig,
     event::Event,
     event_loop::EventLoop,
@@ -20,6 +20,7 @@ use crate::{
     },
     session::SessionRef,
     shared::{Inbound, ListenerInfo, Shared},
+    transport::tls::listener::TlsListener,
 };
 
 /// Why the broker did not start.
@@ -106,6 +107,9 @@ impl Broker {
                 id: listener.id.clone(),
                 problem,
             };
+            if usize::from(listener.zone) >= config.zones.len() {
+                return Err(unusable(format!("there is no zone {}", listener.zone)));
+            }
             let access = AccessRules::compile(&listener.access_rules).map_err(unusable)?;
             let proxies = listener
                 .proxy_protocol
@@ -113,16 +117,27 @@ impl Broker {
                 .map(TrustedProxies::compile)
                 .transpose()
                 .map_err(unusable)?;
+            let tls = listener
+                .tls
+                .clone()
+                .map(|config| TlsListener::new(&listener.id, config))
+                .transpose()
+                .map_err(|faults| {
+                    let problems: Vec<_> = faults.iter().map(ToString::to_string).collect();
+                    unusable(problems.join("; "))
+                })?
+                .map(|(tls, _)| Arc::new(tls));
             let socket = tcp::listen(listener.bind, listener.backlog).map_err(failed)?;
             infos.push(ListenerInfo {
                 id: listener.id.as_str().into(),
-                zone: listener.zone.as_str().into(),
+                zone: listener.zone,
                 address: socket.local_addr().map_err(failed)?,
                 max_connections: listener.max_connections.unwrap_or(usize::MAX),
                 connections: AtomicUsize::new(0),
                 access,
                 proxies,
                 websocket: listener.websocket.clone().map(Arc::new),
+                tls,
             });
             sockets.push(socket);
         }
@@ -176,6 +191,15 @@ impl Broker {
         self.shared.replace_pipeline(pipeline);
     }
 
+    /// The TLS side of every listener that has one.
+    pub fn tls_listeners(&self) -> Vec<(Arc<str>, Arc<TlsListener>)> {
+        self.shared
+            .listeners
+            .iter()
+            .filter_map(|info| Some((Arc::clone(&info.id), Arc::clone(info.tls.as_ref()?))))
+            .collect()
+    }
+
     /// The descriptor that is readable while events wait.
     pub fn event_fd(&self) -> i32 {
         self.shared.events.fd()
@@ -193,12 +217,12 @@ impl Broker {
     }
 
     /// Answer an [`Event::Authenticate`]. One that comes too late does nothing.
-    pub fn answer(&self, connection: (u16, u32, u32), verdict: ExternalVerdict) {
+    pub fn answer(&self, connection: (u16, u32, u32), reply: impl Into<Reply>) {
         let (loop_index, slot, generation) = connection;
         let command = Command::Verdict {
             slot,
             generation,
-            verdict: Box::new(verdict),
+            reply: Box::new(reply.into()),
         };
         self.shared.post(loop_index, Inbound::Command(command));
     }

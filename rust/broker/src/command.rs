@@ -4,6 +4,41 @@ use vallum_policy::pipeline::ExternalVerdict;
 
 use crate::session::SessionRef;
 
+/// What an authenticator outside the data plane answers.
+#[derive(Clone)]
+pub enum Reply {
+    /// It has decided.
+    Decided {
+        /// How.
+        verdict: ExternalVerdict,
+        /// Authentication Data for a client that is accepted. Secret.
+        data: Option<Box<[u8]>>,
+    },
+    /// The client has to take another step of the exchange (MQTT 5 section 4.12).
+    Continue {
+        /// Authentication Data for the client. Secret.
+        data: Option<Box<[u8]>>,
+    },
+}
+
+impl From<ExternalVerdict> for Reply {
+    fn from(verdict: ExternalVerdict) -> Self {
+        Self::Decided {
+            verdict,
+            data: None,
+        }
+    }
+}
+
+impl std::fmt::Debug for Reply {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Decided { verdict, .. } => f.debug_tuple("Decided").field(verdict).finish(),
+            Self::Continue { .. } => f.write_str("Continue"),
+        }
+    }
+}
+
 /// One order. Each names what it is about by reference, so one that comes too late does nothing.
 #[derive(Debug)]
 pub enum Command {
@@ -42,7 +77,7 @@ pub enum Command {
         /// Its generation.
         generation: u32,
         /// The answer.
-        verdict: Box<ExternalVerdict>,
+        reply: Box<Reply>,
     },
     /// Stop: tell every client, close everything, end the loop.
     Stop,

@@ -20,12 +20,18 @@ pub struct BrokerConfig {
     pub loops: usize,
     /// Listeners to open.
     pub listeners: Vec<ListenerConfig>,
-    /// The `mqtt` root.
-    pub mqtt: MqttConfig,
+    /// Zones; the first is `default`, and a listener names its own by index.
+    pub zones: Vec<ZoneConfig>,
+    /// Bytes that may wait for one slow connection before deliveries to it are dropped or queued.
+    pub max_outbox_bytes: usize,
+    /// How the groups of shared subscriptions share out their messages where they do not say it.
+    pub shared_subscription: SharedPolicy,
     /// The `retainer` root.
     pub retainer: RetainerConfig,
     /// The `broker` root.
     pub broker: BrokerRootConfig,
+    /// Subscriptions that every client gets.
+    pub auto_subscribe: Vec<AutoSubscriptionConfig>,
 }
 
 impl BrokerConfig {
@@ -35,10 +41,7 @@ impl BrokerConfig {
     /// How the groups of shared subscriptions share out their messages.
     pub(crate) fn shared_policies(&self) -> SharedPolicies {
         SharedPolicies {
-            default: SharedPolicy {
-                strategy: self.mqtt.shared_subscription_strategy,
-                initial_sticky_pick: self.mqtt.shared_subscription_initial_sticky_pick,
-            },
+            default: self.shared_subscription,
             groups: self.broker.shared_subscription_group.clone(),
         }
     }
@@ -54,8 +57,8 @@ pub struct ListenerConfig {
     pub bind: SocketAddr,
     /// Most connections at a time; `None` is no limit.
     pub max_connections: Option<usize>,
-    /// Zone name.
-    pub zone: String,
+    /// Index of its zone in [`BrokerConfig::zones`].
+    pub zone: u16,
     /// Length of the accept queue asked of the system.
     pub backlog: i32,
     /// Who may connect, `allow|deny all|ADDRESS|CIDR` each: the first that fits decides.
@@ -64,6 +67,132 @@ pub struct ListenerConfig {
     pub proxy_protocol: Option<ProxyConfig>,
     /// MQTT comes in a WebSocket; `None`: right on the socket.
     pub websocket: Option<WebSocketConfig>,
+    /// All of it comes in TLS; `None`: in clear.
+    pub tls: Option<TlsConfig>,
+}
+
+/// The `ssl_options` of a listener. Files are PEM, named by absolute paths, read at start and again
+/// when certificates are reloaded.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+#[allow(
+    clippy::struct_excessive_bools,
+    reason = "one member per documented option"
+)]
+pub struct TlsConfig {
+    /// The first is what a client gets that names no server, or one nobody serves.
+    pub certificates: Vec<CertificateConfig>,
+    /// Certificates of those who may issue client certificates.
+    pub cacertfile: Option<String>,
+    /// Whether clients are asked for a certificate, and those they present are checked.
+    pub verify_peer: bool,
+    /// Whether a client without one is refused.
+    pub fail_if_no_peer_cert: bool,
+    /// Most intermediate certificates between a client's and an anchor.
+    pub depth: u32,
+    /// Which certificates of `cacertfile` are anchors though somebody else issued them.
+    pub partial_chain: PartialChain,
+    /// Extended key usages a client certificate must name, all of them.
+    pub ext_key_usage: Vec<KeyUsage>,
+    /// Oldest version spoken.
+    pub min_version: TlsVersion,
+    /// Newest version spoken.
+    pub max_version: TlsVersion,
+    /// Cipher suites by the names OpenSSL gives them, best first; empty: OpenSSL's own choice.
+    pub ciphers: Vec<String>,
+    /// Whether that order counts rather than the client's.
+    pub honor_cipher_order: bool,
+    /// Parameters for DHE suites; `None`: there are none of these suites.
+    pub dhfile: Option<String>,
+    /// Milliseconds from accept to the end of the handshake.
+    pub handshake_timeout_ms: u64,
+    /// Whether clients get tickets to resume their sessions with; the broker keeps nothing.
+    pub session_tickets: bool,
+    /// Whether TLS 1.2 sessions are kept here, to be resumed by their identifiers.
+    pub reuse_sessions: bool,
+    /// Revocation lists are asked about every client certificate; `None`: they are not.
+    pub crl: Option<CrlConfig>,
+    /// A proof that the certificate is not revoked is sent along; `None`: it is not.
+    pub ocsp: Option<OcspConfig>,
+}
+
+/// A certificate of a listener.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct CertificateConfig {
+    /// Names of servers it is for, the first label perhaps `*`; not asked of the first certificate.
+    pub server_names: Vec<String>,
+    /// The certificate and the intermediate ones behind it.
+    pub certfile: String,
+    /// Its private key.
+    pub keyfile: String,
+    /// What the key is encrypted with.
+    pub password: Option<Secret>,
+}
+
+/// A text that no log may show.
+#[derive(Clone, Deserialize)]
+#[serde(transparent)]
+pub struct Secret(pub String);
+
+impl std::fmt::Debug for Secret {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("******")
+    }
+}
+
+/// Versions of TLS there are.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+pub enum TlsVersion {
+    /// RFC 5246.
+    #[serde(rename = "tlsv1.2")]
+    Tls12,
+    /// RFC 8446.
+    #[serde(rename = "tlsv1.3")]
+    Tls13,
+}
+
+/// `partial_chain`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum PartialChain {
+    /// Only self-signed certificates are anchors.
+    No,
+    /// The last one is, too.
+    Last,
+    /// The last two are, too.
+    LastTwo,
+}
+
+/// Extended key usages (RFC 5280 section 4.2.1.12).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "camelCase")]
+#[allow(missing_docs, reason = "the names of the standard")]
+pub enum KeyUsage {
+    ClientAuth,
+    ServerAuth,
+    CodeSigning,
+    EmailProtection,
+    TimeStamping,
+    OcspSigning,
+}
+
+/// Revocation lists of a listener.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct CrlConfig {
+    /// Lists as files, PEM.
+    pub files: Vec<String>,
+    /// Most addresses of lists that are asked for at a time.
+    pub capacity: usize,
+}
+
+/// OCSP stapling of a listener.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct OcspConfig {
+    /// Certificate of whoever issued ours.
+    pub issuer_pem: String,
 }
 
 /// The PROXY protocol of a listener: a header is due on every connection.
@@ -102,6 +231,16 @@ pub struct OriginConfig {
     pub allowed: Vec<String>,
 }
 
+/// A zone: the options of the clients of some listeners.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ZoneConfig {
+    /// Its name.
+    pub name: String,
+    /// The `mqtt` root, with what `zones.NAME.mqtt` says instead.
+    pub mqtt: MqttConfig,
+}
+
 /// The `mqtt` root, as far as the data plane acts on it (`spec/management.md` section 3.1).
 #[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -120,6 +259,10 @@ pub struct MqttConfig {
     pub max_topic_levels: usize,
     /// Largest Topic Alias a client may use; 0 turns aliases off.
     pub max_topic_alias: u16,
+    /// Most aliases given to topics of messages to one client; 0 gives none.
+    pub max_topic_alias_out: u16,
+    /// What a client gets that asks for Response Information; empty: nothing.
+    pub response_information: String,
     /// Highest `QoS` granted or accepted.
     pub max_qos_allowed: u8,
     /// Whether retained messages are accepted.
@@ -130,10 +273,6 @@ pub struct MqttConfig {
     pub shared_subscription: bool,
     /// Whether filters may begin with `$exclusive/`.
     pub exclusive_subscription: bool,
-    /// Which member of a group gets a message, where the group itself does not say.
-    pub shared_subscription_strategy: SharedStrategy,
-    /// Which member `sticky` begins with.
-    pub shared_subscription_initial_sticky_pick: InitialPick,
     /// The first that fits caps the `QoS` a subscription is granted.
     pub subscription_max_qos_rules: Vec<MaxQosRule>,
     /// Seconds that replace the client's Keep Alive; `None` keeps the client's.
@@ -154,6 +293,13 @@ pub struct MqttConfig {
     pub max_inflight: u16,
     /// Most messages waiting behind the inflight window; 0 is unlimited.
     pub max_mqueue_len: usize,
+    /// Priorities of topics in the queue; `None`: all are alike.
+    pub mqueue_priorities: Option<HashMap<String, u8>>,
+    /// Priority of the topics that are not listed.
+    pub mqueue_default_priority: DefaultPriority,
+    /// Seconds after which a message that is not acknowledged is sent again to a client of MQTT 3.x that
+    /// is online; `None`: never.
+    pub retry_interval: Option<u32>,
     /// Whether `QoS` 0 messages wait in the queue of an offline session.
     pub mqueue_store_qos0: bool,
     /// Most filters in one SUBSCRIBE or UNSUBSCRIBE.
@@ -166,11 +312,52 @@ pub struct MqttConfig {
     pub ignore_loop_deliver: bool,
     /// Whether identifiers and topics with control characters are refused.
     pub strict_mode: bool,
-    /// Bytes that may wait for one slow connection before deliveries to it are dropped or queued.
-    pub max_outbox_bytes: usize,
+    /// The part of a client's certificate that is its user name; `None`: it says its own.
+    pub peer_cert_as_username: Option<CertificateField>,
+    /// The part of a client's certificate that is its identifier; `None`: it says its own.
+    pub peer_cert_as_clientid: Option<CertificateField>,
+}
+
+/// `mqtt.peer_cert_as_username`, `mqtt.peer_cert_as_clientid` (`spec/authentication.md` section 21.3).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum CertificateField {
+    /// Common Name.
+    Cn,
+    /// The subject, as text.
+    Dn,
+    /// The certificate in base64: as bytes it is no text, and MQTT wants one.
+    Crt,
+    /// The same.
+    Pem,
+    /// MD5 of the certificate, in hexadecimal.
+    Md5,
 }
 
 impl MqttConfig {
+    /// `QoS` of a delivery: the lower of the two [MQTT-3.8.4-8], or the higher with `upgrade_qos`.
+    pub fn delivery_qos(&self, published: QoS, granted: QoS) -> QoS {
+        if self.upgrade_qos {
+            published.max(granted)
+        } else {
+            published.min(granted)
+        }
+    }
+
+    /// Priority of a topic in the queue; 0 is the lowest.
+    pub fn priority_of(&self, topic: &str) -> u16 {
+        /// One above the highest that can be given.
+        const HIGHEST: u16 = 256;
+        let Some(priorities) = &self.mqueue_priorities else {
+            return 0;
+        };
+        match (priorities.get(topic), self.mqueue_default_priority) {
+            (Some(priority), _) => u16::from(*priority),
+            (None, DefaultPriority::Lowest) => 0,
+            (None, DefaultPriority::Highest) => HIGHEST,
+        }
+    }
+
     /// Highest `QoS` that a subscription to `filter` is granted.
     pub fn max_qos_of(&self, filter: &str) -> QoS {
         let rules = &self.subscription_max_qos_rules;
@@ -180,11 +367,21 @@ impl MqttConfig {
     }
 }
 
+/// `mqtt.mqueue_default_priority`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum DefaultPriority {
+    /// Before all others.
+    Highest,
+    /// After all others.
+    Lowest,
+}
+
 /// The `broker` root.
 #[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct BrokerRootConfig {
-    /// What holds for a group instead of `mqtt.shared_subscription_strategy`, by its name.
+    /// What holds for a group instead of [`BrokerConfig::shared_subscription`], by its name.
     pub shared_subscription_group: HashMap<String, SharedPolicy>,
 }
 
@@ -254,6 +451,22 @@ impl MaxQosRule {
                 .as_deref()
                 .is_some_and(|wider| filter_covers(wider, filter))
     }
+}
+
+/// One of `auto_subscribe.topics`.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct AutoSubscriptionConfig {
+    /// The filter, with `${clientid}`, `${username}`, `${host}` and `${port}`.
+    pub topic: String,
+    /// Highest `QoS` of deliveries.
+    pub qos: u8,
+    /// Own messages are not sent back.
+    pub no_local: bool,
+    /// The RETAIN flag is passed on.
+    pub retain_as_published: bool,
+    /// When retained messages are sent: 0 always, 1 if the subscription is new, 2 never.
+    pub retain_handling: u8,
 }
 
 /// The `retainer` root.

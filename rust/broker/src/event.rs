@@ -12,7 +12,7 @@ use std::{
 
 use vallum_policy::{client::ClientInfo, pipeline::Suspended};
 
-use crate::session::SessionRef;
+use crate::{session::SessionRef, transport::tls::failure::Failure};
 
 /// Most events that wait; past it the droppable ones (log lines) are lost and counted.
 const MAX_WAITING: usize = 65_536;
@@ -42,8 +42,13 @@ pub enum Event {
         /// Seconds until its will is due, if it still has one.
         will_delay: Option<u32>,
     },
-    /// A CONNECT waits for an authenticator outside the data plane.
+    /// A CONNECT waits for an authenticator outside the data plane, or a client authenticates anew.
     Authenticate(Box<Question>),
+    /// Enhanced authentication that was under way is over: the connection is gone, or broke a rule.
+    ExchangeEnded {
+        /// The connection: loop, slot, generation.
+        connection: (u16, u32, u32),
+    },
     /// An event loop ended on its own: the broker is no longer whole.
     LoopFailed {
         /// Which.
@@ -53,6 +58,28 @@ pub enum Event {
     },
     /// A client was refused: one line for the log.
     Refused(Box<Refusal>),
+    /// A TLS handshake failed: one line for the log.
+    HandshakeFailed(Box<HandshakeFailure>),
+    /// Client certificates were refused for want of a revocation list.
+    ListsWanted {
+        /// Listener as `type:name`.
+        listener: Arc<str>,
+        /// Where the lists can be had.
+        addresses: Vec<String>,
+    },
+}
+
+/// A peer that did not get past TLS.
+#[derive(Clone, Debug)]
+pub struct HandshakeFailure {
+    /// Listener as `type:name`.
+    pub listener: Arc<str>,
+    /// Address and port of the peer.
+    pub peer: std::net::SocketAddr,
+    /// Why, and what to do about it.
+    pub failure: Failure,
+    /// How many alike were kept back since the last line.
+    pub suppressed: u32,
 }
 
 /// What an authenticator outside the data plane is asked.
@@ -66,6 +93,12 @@ pub struct Question {
     pub client: ClientInfo,
     /// Password of the CONNECT. Secret.
     pub password: Option<Box<[u8]>>,
+    /// Authentication Method of the CONNECT, if this is enhanced authentication.
+    pub auth_method: Option<Box<str>>,
+    /// Authentication Data of the client's last packet. Secret.
+    pub auth_data: Option<Box<[u8]>>,
+    /// The client is online and authenticates anew.
+    pub again: bool,
     /// Address and port of the peer.
     pub peer: std::net::SocketAddr,
     /// MQTT protocol level.
@@ -83,27 +116,39 @@ impl std::fmt::Debug for Question {
 }
 
 impl Event {
+    /// Whether nothing but a line of the log, or an attempt that is made again, is lost with it.
+    fn is_droppable(&self) -> bool {
+        matches!(
+            self,
+            Self::Refused(_) | Self::HandshakeFailed(_) | Self::ListsWanted { .. }
+        )
+    }
+
     /// The question a suspended CONNECT asks.
     pub(crate) fn authenticate(
         connection: (u16, u32, u32),
         peer: std::net::SocketAddr,
         suspended: &Suspended,
+        again: bool,
     ) -> Self {
         Self::Authenticate(Box::new(Question {
             connection,
             handle: suspended.handle(),
             client: suspended.client().clone(),
             password: suspended.password().map(Into::into),
+            auth_method: suspended.auth_method().map(Into::into),
+            auth_data: suspended.auth_data().map(Into::into),
+            again,
             peer,
             proto_ver: suspended.proto_ver(),
         }))
     }
 }
 
-/// A refused CONNECT, SUBSCRIBE or PUBLISH, without any secret.
+/// A refused CONNECT, AUTH, SUBSCRIBE or PUBLISH, without any secret.
 #[derive(Clone, Debug)]
 pub struct Refusal {
-    /// `connect`, `subscribe`, `publish` or `will`.
+    /// `connect`, `reauthenticate`, `subscribe`, `publish` or `will`.
     pub action: &'static str,
     /// Client identifier as presented.
     pub client_id: Arc<str>,
@@ -150,7 +195,7 @@ impl EventQueue {
     pub fn push(&self, event: Event) -> bool {
         let first = {
             let mut waiting = self.waiting.lock().unwrap_or_else(PoisonError::into_inner);
-            if waiting.len() >= MAX_WAITING && matches!(event, Event::Refused(_)) {
+            if waiting.len() >= MAX_WAITING && event.is_droppable() {
                 return false;
             }
             waiting.push(event);

@@ -32,6 +32,12 @@ counters! {
     proxy_refused => "connections.proxy_header_refused",
     /// Times accepting failed because descriptors ran out.
     accept_failed => "connections.accept_failed",
+    /// TLS handshakes that came to their end, resumed ones among them.
+    tls_handshakes => "tls.handshakes",
+    /// TLS handshakes that resumed an earlier session.
+    tls_resumed => "tls.handshakes.resumed",
+    /// TLS handshakes that failed or took too long.
+    tls_failed => "tls.handshakes.failed",
     /// Sockets kept for a moment after their connection ended, so that its last words arrive.
     lingered => "connections.lingered",
     /// Those there are now.

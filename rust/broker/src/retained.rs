@@ -30,9 +30,20 @@ pub struct RetainedStore {
     kept: RwLock<Kept>,
 }
 
+/// What is kept for a topic.
+#[derive(Debug)]
+struct Retained {
+    message: Arc<Message>,
+    /// Client identifier of its publisher: it outlives the session that the message names.
+    publisher: Option<Arc<str>>,
+    /// Broker second it is kept until by `retainer.msg_expiry_interval`. It is not told to clients: that
+    /// would be a Message Expiry Interval nobody published [MQTT-3.3.2-6].
+    until: Option<u32>,
+}
+
 #[derive(Debug, Default)]
 struct Kept {
-    topics: TopicTree<Arc<Message>>,
+    topics: TopicTree<Retained>,
     /// Of topics, properties and payloads.
     bytes: usize,
 }
@@ -58,30 +69,36 @@ impl RetainedStore {
     ///
     /// One that would exceed `max_retained_messages` or `max_retained_bytes` is not kept; the message it
     /// would have replaced stays.
-    pub(crate) fn store(&self, outgoing: &mut Outgoing<'_>, now: u32) -> Result<(), Full> {
+    pub(crate) fn store(
+        &self,
+        outgoing: &mut Outgoing<'_>,
+        publisher: Option<Arc<str>>,
+        now: u32,
+    ) -> Result<(), Full> {
         if !self.config.enable {
             return Ok(());
         }
         if outgoing.payload.is_empty() {
             let mut kept = self.kept.write().unwrap_or_else(PoisonError::into_inner);
             let removed = kept.topics.remove(outgoing.topic);
-            kept.bytes -= removed.map_or(0, |message| message.size());
+            kept.bytes -= removed.map_or(0, |retained| retained.message.size());
             return Ok(());
         }
         if outgoing.payload.len() > self.config.max_payload_size {
             return Ok(());
         }
-        if outgoing.expires_at.is_none() && self.config.msg_expiry_interval_ms > 0 {
+        let until = if outgoing.expires_at.is_none() && self.config.msg_expiry_interval_ms > 0 {
             let seconds = self.config.msg_expiry_interval_ms.div_ceil(1000);
-            outgoing.expires_at =
-                Some(now.saturating_add(u32::try_from(seconds).unwrap_or(u32::MAX)));
-        }
+            Some(now.saturating_add(u32::try_from(seconds).unwrap_or(u32::MAX)))
+        } else {
+            None
+        };
         let message = outgoing.keep();
         let mut kept = self.kept.write().unwrap_or_else(PoisonError::into_inner);
         let old = kept
             .topics
             .get(outgoing.topic)
-            .map(|message| message.size());
+            .map(|retained| retained.message.size());
         let (limit, byte_limit) = (
             self.config.max_retained_messages,
             self.config.max_retained_bytes,
@@ -93,7 +110,12 @@ impl RetainedStore {
             return Err(Full);
         }
         kept.bytes = bytes;
-        kept.topics.insert(outgoing.topic, message);
+        let retained = Retained {
+            message,
+            publisher,
+            until,
+        };
+        kept.topics.insert(outgoing.topic, retained);
         Ok(())
     }
 
@@ -122,30 +144,40 @@ impl RetainedStore {
         self.len() == 0
     }
 
-    /// The next messages that `filter` matches, and where to go on. It ends early once `room`
-    /// messages of `QoS` 1 or 2 (after the cap `max_qos`) are among them.
+    /// The next messages that `filter` matches at `now` but those published by `not_by`, and where to go
+    /// on. It ends early once `room` messages are among them that `counts` against the client's window.
     fn slice(
         &self,
         filter: &str,
         from: Option<&Cursor>,
-        max_qos: QoS,
+        now: u32,
+        not_by: Option<&str>,
+        counts: impl Fn(&Message) -> bool,
         mut room: usize,
     ) -> (Vec<Arc<Message>>, Option<Cursor>) {
         let kept = self.read();
         let mut found = Vec::new();
-        let next = kept
-            .topics
-            .for_each_match(filter, from, SLICE, &mut |_, message| {
-                found.push(Arc::clone(message));
-                if message.qos.min(max_qos) != QoS::AtMostOnce {
-                    room = room.saturating_sub(1);
-                }
-                if room == 0 {
-                    ControlFlow::Break(())
-                } else {
-                    ControlFlow::Continue(())
-                }
-            });
+        let each = &mut |_: &str, retained: &Retained| {
+            let Retained {
+                message,
+                publisher,
+                until,
+            } = retained;
+            let is_own = not_by.is_some() && publisher.as_deref() == not_by;
+            if is_own || until.is_some_and(|until| until <= now) {
+                return ControlFlow::Continue(());
+            }
+            found.push(Arc::clone(message));
+            if counts(message) {
+                room = room.saturating_sub(1);
+            }
+            if room == 0 {
+                ControlFlow::Break(())
+            } else {
+                ControlFlow::Continue(())
+            }
+        };
+        let next = kept.topics.for_each_match(filter, from, SLICE, each);
         (found, next)
     }
 }
@@ -187,19 +219,28 @@ impl EventLoop {
             let Some(slot) = session.connection else {
                 continue;
             };
-            let room = session.free_window();
+            let (room, zone) = (session.free_window(), session.zone);
+            // No Local is about the client, whatever session it published in [MQTT-3.8.3-3].
+            let no_local = replay.options.no_local;
+            let own = no_local.then(|| Arc::clone(&session.client.info.client_id));
             if room == 0 || !self.outbox_has_room(slot) {
                 if let Some(session) = self.session_mut(replay.session) {
                     session.stalled_replays.get_or_insert_default().push(replay);
                 }
                 continue;
             }
-            let max_qos = replay.options.qos;
+            let (mqtt, granted) = (self.mqtt_in(zone), replay.options.qos);
+            let counts =
+                |message: &Message| mqtt.delivery_qos(message.qos, granted) != QoS::AtMostOnce;
             let cursor = replay.cursor.as_ref();
-            let (messages, next) =
-                self.shared
-                    .retained
-                    .slice(&replay.filter, cursor, max_qos, room);
+            let (messages, next) = self.shared.retained.slice(
+                &replay.filter,
+                cursor,
+                self.now,
+                own.as_deref(),
+                counts,
+                room,
+            );
             for message in messages {
                 self.deliver_retained(replay.session, slot, replay.options, &message);
             }
@@ -234,14 +275,19 @@ impl EventLoop {
         if message.remaining(self.now).is_none() {
             return;
         }
+        let Some(zone) = self.session_mut(to).map(|session| session.zone) else {
+            return;
+        };
         let delivery = Delivery {
             message: Arc::clone(message),
-            qos: message.qos.min(options.qos),
+            qos: self.mqtt_in(zone).delivery_qos(message.qos, options.qos),
             retain: true,
             subscription_id: options.id,
             group: None,
         };
-        let limit = self.shared.config.mqtt.max_mqueue_len;
+        let mqtt = self.mqtt_in(zone);
+        let limit = mqtt.max_mqueue_len;
+        let priority = mqtt.priority_of(&message.topic);
         let Some(session) = self.session_mut(to) else {
             return;
         };
@@ -250,7 +296,11 @@ impl EventLoop {
         } else if session.may_send() {
             let id = session.inflight_mut().push(delivery.clone());
             self.write_kept(slot, &delivery, Some(id), false);
-        } else if session.queue_mut().push(delivery, limit).is_some() {
+        } else if session
+            .queue_mut()
+            .push(delivery, priority, limit)
+            .is_some()
+        {
             self.metrics().dropped_queue_full.add(1);
         }
     }

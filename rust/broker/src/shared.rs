@@ -16,7 +16,7 @@ use vallum_policy::pipeline::Pipeline;
 use crate::{
     clock::Clock,
     command::Command,
-    config::{BrokerConfig, WebSocketConfig},
+    config::{BrokerConfig, MqttConfig, WebSocketConfig, ZoneConfig},
     connection::Connection,
     delayed::DelayedBudget,
     event::EventQueue,
@@ -26,7 +26,8 @@ use crate::{
     refusal_throttle::RefusalThrottle,
     retained::RetainedStore,
     router::{LocalRouter, Target},
-    session::{Registry, attach::Accepted},
+    session::{Registry, attach::Accepted, auto_subscribe::AutoSubscription},
+    transport::tls::listener::TlsListener,
 };
 
 /// A listener as the loops see it.
@@ -34,8 +35,8 @@ use crate::{
 pub(crate) struct ListenerInfo {
     /// `type:name`.
     pub(crate) id: Arc<str>,
-    /// Zone name.
-    pub(crate) zone: Arc<str>,
+    /// Index of its zone.
+    pub(crate) zone: u16,
     /// The address it really listens on.
     pub(crate) address: SocketAddr,
     /// Most connections; `usize::MAX` is no limit.
@@ -48,6 +49,26 @@ pub(crate) struct ListenerInfo {
     pub(crate) proxies: Option<TrustedProxies>,
     /// MQTT comes in a WebSocket.
     pub(crate) websocket: Option<Arc<WebSocketConfig>>,
+    /// All of it comes in TLS.
+    pub(crate) tls: Option<Arc<TlsListener>>,
+}
+
+/// A zone as the loops see it.
+#[derive(Debug)]
+pub(crate) struct Zone {
+    /// Its name.
+    pub(crate) name: Arc<str>,
+    /// What its clients may do.
+    pub(crate) mqtt: MqttConfig,
+}
+
+impl Zone {
+    fn new(config: &ZoneConfig) -> Self {
+        Self {
+            name: config.name.as_str().into(),
+            mqtt: config.mqtt.clone(),
+        }
+    }
 }
 
 /// Something for another loop to do.
@@ -149,12 +170,16 @@ pub(crate) struct Shared {
     pub(crate) registry: Registry,
     /// Subscriptions.
     pub(crate) router: LocalRouter,
+    /// Subscriptions that every client gets.
+    pub(crate) auto_subscriptions: Vec<AutoSubscription>,
     /// Retained messages.
     pub(crate) retained: RetainedStore,
     /// What the loops may hold of delayed messages.
     pub(crate) delayed: DelayedBudget,
     /// To the control plane.
     pub(crate) events: EventQueue,
+    /// Zones, by index.
+    pub(crate) zones: Vec<Zone>,
     /// Listeners, by index.
     pub(crate) listeners: Vec<ListenerInfo>,
     /// Letter boxes, by loop.
@@ -174,9 +199,15 @@ impl Shared {
         loops: usize,
     ) -> std::io::Result<Self> {
         Ok(Self {
+            auto_subscriptions: config
+                .auto_subscribe
+                .iter()
+                .map(AutoSubscription::compile)
+                .collect(),
             retained: RetainedStore::new(config.retainer.clone()),
             router: LocalRouter::new(config.shared_policies()),
             delayed: DelayedBudget::default(),
+            zones: config.zones.iter().map(Zone::new).collect(),
             config,
             clock: Clock::start(),
             pipeline: RwLock::new(pipeline),

@@ -17,8 +17,7 @@ use vallum_broker::{
 use vallum_mqtt::packet::{FixedHeader, PacketType, QoS, ReasonCode, Version};
 use vallum_policy::pipeline::ExternalVerdict;
 
-const CHAIN: &str =
-    r#"[{"mechanism":"external","id":"policy","enable":true,"precondition":null,"handle":7}]"#;
+const CHAIN: &str = r#"[{"mechanism":"external","id":"policy","enable":true,"precondition":null,"handle":7,"auth_method":null}]"#;
 
 fn asking_broker() -> Broker {
     broker(2, &[], policy(CHAIN, "true"))

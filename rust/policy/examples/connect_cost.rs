@@ -59,7 +59,7 @@ fn main() {
 fn pipeline(chain: &serde_json::Value, attributes: &serde_json::Value) -> Pipeline {
     let config = json!({
         "version": 1, "profile": "hardened", "use_username_as_clientid": false,
-        "client_attrs_init": attributes, "clientid_override": null,
+        "client_attrs_init": attributes, "clientid_override": null, "zones": {}, "rewrite": [],
         "authentication": {"ignore_backend_failures": false, "chain": chain, "listeners": {}},
         "authorization": {
             "no_match": "deny", "deny_action": "ignore", "ignore_backend_failures": false,
@@ -92,6 +92,7 @@ fn measure(question: &str, pipeline: &Pipeline) {
         zone: &zone,
         cert_common_name: None,
         cert_subject: None,
+        tls: None,
         auth_method: None,
         auth_data: None,
         user_properties: &[],

@@ -29,3 +29,20 @@ pub struct ClientInfo {
     /// A superuser skips authorization.
     pub is_superuser: bool,
 }
+
+/// What TLS says about a client that connects. What is empty is not there.
+#[derive(Clone, Debug, Default)]
+pub struct TlsPeer {
+    /// The server name the client asked for (RFC 6066 section 3).
+    pub server_name: Option<Box<str>>,
+    /// Its certificate in DER.
+    pub cert_der: Option<Box<[u8]>>,
+    /// DNS names of its certificate.
+    pub san_dns: Box<[Box<str>]>,
+    /// IP addresses of its certificate, as text.
+    pub san_ip: Box<[Box<str>]>,
+    /// Mail addresses of its certificate.
+    pub san_email: Box<[Box<str>]>,
+    /// URIs of its certificate.
+    pub san_uri: Box<[Box<str>]>,
+}

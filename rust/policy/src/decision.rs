@@ -22,6 +22,8 @@ pub mod reason_code {
     pub const BAD_USER_NAME_OR_PASSWORD: u8 = 0x86;
     /// Not authorized.
     pub const NOT_AUTHORIZED: u8 = 0x87;
+    /// Bad authentication method.
+    pub const BAD_AUTHENTICATION_METHOD: u8 = 0x8C;
 }
 
 /// A name in a record: known at compile time, or shared with the compiled pipeline.
@@ -363,7 +365,7 @@ pub struct Verdict {
 }
 
 /// Known reason identifiers, for reasons that come from outside as text.
-const KNOWN_REASONS: [&str; 21] = [
+const KNOWN_REASONS: [&str; 22] = [
     "no_token",
     "not_a_jwt",
     "alg_not_allowed",
@@ -384,6 +386,7 @@ const KNOWN_REASONS: [&str; 21] = [
     "http_status",
     "http_body_unrecognised",
     "certificate_missing",
+    "too_many_rounds",
     "policy",
 ];
 

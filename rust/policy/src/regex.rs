@@ -95,6 +95,11 @@ impl Regex {
         &self.pattern
     }
 
+    /// Number of groups, the whole match not counted.
+    pub fn group_count(&self) -> usize {
+        self.inner.captures_len() - 1
+    }
+
     /// Whether the pattern is found anywhere in `subject`; a search that is given up found nothing.
     pub fn is_match(&self, subject: &[u8]) -> bool {
         self.search(subject) == Ok(true)

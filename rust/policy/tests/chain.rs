@@ -160,7 +160,7 @@ fn listeners_choose_their_chain() {
 #[test]
 fn enhanced_authentication_switches_native_authenticators_off() {
     let chain = json!([cinfo_stage("true", "allow"), jwt_stage("s")]);
-    for profile in ["legacy", "hardened"] {
+    for (profile, code) in [("legacy", 0x87), ("hardened", 0x8C)] {
         let pipeline = compile(&policy(profile, chain.clone())).unwrap();
         let good = token(&json!({}));
         let peer = Peer {
@@ -168,7 +168,7 @@ fn enhanced_authentication_switches_native_authenticators_off() {
             ..Peer::new("c1", Some(&good))
         };
         let decision = connect(&pipeline, &peer, NOW);
-        assert_eq!(outcome(&decision), (false, "no_match".to_owned(), 0x87));
+        assert_eq!(outcome(&decision), (false, "no_match".to_owned(), code));
         assert!(
             decision
                 .steps
@@ -288,6 +288,28 @@ fn client_ids_are_replaced_in_order() {
         let decision = connect(&pipeline, &Peer::new("c1", None), NOW);
         assert_eq!(&*decision.client.info.client_id, "c1", "{kept}");
     }
+}
+
+#[test]
+fn zones_have_identities_of_their_own() {
+    let mut config = policy("hardened", json!([cinfo_stage("true", "allow")]));
+    config["clientid_override"] = "concat('x-', clientid)".into();
+    config["zones"] = json!({"named": {
+        "use_username_as_clientid": true, "client_attrs_init": [], "clientid_override": null,
+    }});
+    let pipeline = compile(&config).unwrap();
+    let id = |zone| {
+        let peer = Peer {
+            username: Some("u1"),
+            zone,
+            ..Peer::new("c1", None)
+        };
+        let decision = connect(&pipeline, &peer, NOW);
+        decision.client.info.client_id.to_string()
+    };
+    assert_eq!(id("named"), "u1");
+    assert_eq!(id("default"), "x-c1");
+    assert_eq!(id("other"), "x-c1");
 }
 
 #[test]
@@ -458,6 +480,10 @@ fn every_fault_is_reported_with_its_path() {
     config["version"] = 2.into();
     config["client_attrs_init"] = json!([{"expression": "a b", "set_as_attr": "_x"}]);
     config["clientid_override"] = "".into();
+    config["zones"] = json!({"z": {
+        "use_username_as_clientid": false, "clientid_override": "(",
+        "client_attrs_init": [{"expression": "(", "set_as_attr": "x"}],
+    }});
     config["authorization"]["sources"] = json!([{
         "type": "file", "enable": true, "precondition": null, "path": "etc/acl.conf", "text": "{allow, all}",
     }]);
@@ -473,6 +499,8 @@ fn every_fault_is_reported_with_its_path() {
             "mqtt.client_attrs_init[0].set_as_attr",
             "mqtt.client_attrs_init[0].expression",
             "mqtt.clientid_override",
+            "zones.z.mqtt.client_attrs_init[0].expression",
+            "zones.z.mqtt.clientid_override",
             "authentication[0].secret",
             "authentication[0].verify_claims[0]",
             "authentication[1].secret",
@@ -529,4 +557,28 @@ fn the_format_is_strict_and_never_shows_secrets() {
             "{pointer}"
         );
     }
+}
+
+#[test]
+fn an_authenticator_of_a_method_is_asked_about_that_method_alone() {
+    let mut scram = external_stage("scram", 3);
+    scram["auth_method"] = json!("SCRAM-SHA-256");
+    let chain = json!([external_stage("scripted", 1), scram]);
+    let pipeline = compile(&policy("hardened", chain)).unwrap();
+    for (method, handle) in [(None, 1), (Some("SCRAM-SHA-256"), 3)] {
+        let peer = Peer {
+            auth_method: method,
+            ..Peer::new("c1", None)
+        };
+        match progress(&pipeline, &peer, Duration::from_secs(NOW)) {
+            Progress::External(suspended) => assert_eq!(suspended.handle(), handle),
+            Progress::Decided(decision) => panic!("{decision:?}"),
+        }
+    }
+    let peer = Peer {
+        auth_method: Some("scram-sha-256"),
+        ..Peer::new("c1", None)
+    };
+    let decision = connect(&pipeline, &peer, NOW);
+    assert_eq!(outcome(&decision), (false, "no_match".to_owned(), 0x8C));
 }

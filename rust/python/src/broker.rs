@@ -2,13 +2,13 @@
 
 use pyo3::{
     prelude::*,
-    types::{PyDict, PyList},
+    types::{PyBytes, PyDict, PyList},
 };
 use vallum_broker::{
     self as broker, command::Command, config::BrokerConfig, event::Event, session::SessionRef,
 };
 
-use crate::{error, policy::Pipeline};
+use crate::{error, policy::Pipeline, reply::Answer, tls};
 
 /// A session across the boundary: loop, slot, generation.
 type SessionTuple = (u16, u32, u32);
@@ -94,6 +94,11 @@ impl Broker {
         );
     }
 
+    fn answer(&self, py: Python<'_>, connection: SessionTuple, answer: Answer<'_>) -> PyResult<()> {
+        self.0.answer(connection, answer.into_reply(py)?);
+        Ok(())
+    }
+
     fn disconnect(&self, clientid: &str, reason_code: u8) -> bool {
         let Some(session) = self.0.find_session(clientid) else {
             return false;
@@ -110,6 +115,37 @@ impl Broker {
 
     fn statistics(&self) -> Vec<(&'static str, u64)> {
         self.0.statistics()
+    }
+
+    fn reload_tls(&self, py: Python<'_>) -> Vec<(String, bool, tls::Faults)> {
+        py.detach(|| tls::reload(&self.0))
+    }
+
+    fn set_revocation_lists(
+        &self,
+        py: Python<'_>,
+        listener: &str,
+        files: Vec<String>,
+    ) -> PyResult<tls::Outcome> {
+        let found = tls::of(py, &self.0, listener)?;
+        Ok(py.detach(|| tls::set_lists(&found, files)))
+    }
+
+    fn ocsp_request(&self, py: Python<'_>, listener: &str) -> PyResult<Vec<u8>> {
+        let found = tls::of(py, &self.0, listener)?;
+        py.detach(|| found.ocsp_request())
+            .map_err(|problem| error::other(py, &problem))
+    }
+
+    fn set_ocsp_response(&self, py: Python<'_>, listener: &str, response: &[u8]) -> PyResult<()> {
+        let found = tls::of(py, &self.0, listener)?;
+        py.detach(|| found.set_ocsp_response(response))
+            .map_err(|problem| error::other(py, &problem))
+    }
+
+    fn clear_ocsp_response(&self, py: Python<'_>, listener: &str) -> PyResult<()> {
+        tls::of(py, &self.0, listener)?.clear_ocsp_response();
+        Ok(())
     }
 
     fn stop(&self, py: Python<'_>) {
@@ -146,16 +182,45 @@ fn to_dict(py: Python<'_>, event: Event) -> PyResult<Bound<'_, PyDict>> {
             dict.set_item("will_delay", will_delay)?;
         }
         Event::Authenticate(question) => {
-            // No configuration of this version holds a stage that Python decides.
+            let client = &question.client;
             dict.set_item("event", "authenticate")?;
             dict.set_item("connection", question.connection)?;
             dict.set_item("handle", question.handle)?;
-            dict.set_item("clientid", &*question.client.client_id)?;
+            dict.set_item("clientid", &*client.client_id)?;
+            dict.set_item("username", client.username.as_deref())?;
+            dict.set_item("listener", &*client.listener)?;
+            dict.set_item("peer", question.peer.to_string())?;
+            dict.set_item("method", question.auth_method.as_deref())?;
+            dict.set_item(
+                "data",
+                question.auth_data.as_deref().map(|d| PyBytes::new(py, d)),
+            )?;
+            dict.set_item("again", question.again)?;
+        }
+        Event::ExchangeEnded { connection } => {
+            dict.set_item("event", "exchange_ended")?;
+            dict.set_item("connection", connection)?;
         }
         Event::LoopFailed { index, error } => {
             dict.set_item("event", "loop_failed")?;
             dict.set_item("index", index)?;
             dict.set_item("error", error)?;
+        }
+        Event::HandshakeFailed(failed) => {
+            dict.set_item("event", "handshake_failed")?;
+            dict.set_item("listener", &*failed.listener)?;
+            dict.set_item("peer", failed.peer.to_string())?;
+            dict.set_item("reason", failed.failure.reason)?;
+            dict.set_item("detail", failed.failure.detail)?;
+            dict.set_item("suppressed", failed.suppressed)?;
+        }
+        Event::ListsWanted {
+            listener,
+            addresses,
+        } => {
+            dict.set_item("event", "lists_wanted")?;
+            dict.set_item("listener", &*listener)?;
+            dict.set_item("addresses", addresses)?;
         }
         Event::Refused(refusal) => {
             dict.set_item("event", "refused")?;

@@ -3,11 +3,15 @@
 //!
 //! - `convert`: values across the boundary.   - `error`: failures as the classes of `vallum.errors`.
 //! - `policy`: clients, rules, the pipeline.   - `token`: tokens.   - `broker`: the data plane.
+//! - `reply`: answers of authenticators.
+//! - `tls`: certificates of a running broker, and the check of TLS options.
 
 mod broker;
 mod convert;
 mod error;
 mod policy;
+mod reply;
+mod tls;
 mod token;
 
 use pyo3::prelude::*;
@@ -25,6 +29,7 @@ fn _core(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add_class::<broker::Broker>()?;
     module.add_function(wrap_pyfunction!(policy::evaluate, module)?)?;
     module.add_function(wrap_pyfunction!(policy::lint_expression, module)?)?;
+    module.add_function(wrap_pyfunction!(tls::check_tls, module)?)?;
     module.add_function(wrap_pyfunction!(token::mint_token, module)?)?;
     module.add_function(wrap_pyfunction!(token::inspect_token, module)?)?;
     Ok(())

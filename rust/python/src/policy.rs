@@ -446,6 +446,7 @@ impl Pipeline {
             zone: &client.info.zone,
             cert_common_name: client.info.cert_common_name.as_deref(),
             cert_subject: client.cert_subject.as_deref(),
+            tls: None,
             auth_method: client.auth_method.as_deref(),
             auth_data: client.auth_data.as_deref(),
             user_properties: &user_properties,
@@ -470,12 +471,14 @@ impl Pipeline {
         retain: bool,
         at: Option<f64>,
     ) -> PyResult<Verdict> {
-        let request = Request {
-            action: self::action(action, retain)?,
-            qos,
-            topic,
-        };
         let client = &decision.0.client;
+        let action = self::action(action, retain)?;
+        let rewritten = self.0.judged_topic(&client.info, action, topic);
+        let request = Request {
+            action,
+            qos,
+            topic: rewritten.as_deref().unwrap_or(topic),
+        };
         let (verdict, trace) = self
             .0
             .authorize_traced(client, &request, convert::time(at)?);

@@ -249,7 +249,7 @@ class SslListener(Listener):
 
     parse_unit: Literal["frame", "chunk"] = "frame"
     """Means nothing here."""
-    ssl_options: ServerTls = Field(default_factory=ServerTls)
+    ssl_options: ServerTls = Field(default_factory=dict, validate_default=True)
     """Certificates and versions."""
 
 
@@ -263,7 +263,7 @@ class WsListener(Listener):
 class WssListener(WsListener):
     """`listeners.wss.NAME`: WebSocket over TLS."""
 
-    ssl_options: ServerTls = Field(default_factory=ServerTls)
+    ssl_options: ServerTls = Field(default_factory=dict, validate_default=True)
     """Certificates and versions."""
 
 

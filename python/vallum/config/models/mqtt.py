@@ -111,6 +111,8 @@ class Mqtt(Section):
     """Levels of the deepest topic."""
     max_topic_alias: Int = Field(default=65535, ge=0, le=65535)
     """Topic aliases a client may use."""
+    max_topic_alias_out: Int = Field(default=65535, ge=0, le=65535)
+    """Topic aliases used towards an MQTT 5 client that takes some; 0: none."""
     retain_available: Bool = True
     """Whether messages may be retained."""
     wildcard_subscription: Bool = True
@@ -128,7 +130,7 @@ class Mqtt(Section):
     ignore_loop_deliver: Bool = False
     """Whether MQTT 3.1.1 clients get no messages of their own."""
     strict_mode: Bool = True
-    """Refuse packets that break the specification in ways that could be overlooked."""
+    """Refuse what could be overlooked: control characters, in 3.x lengths longer than needed."""
     response_information: Text = ""
     """Prefix given to clients that ask for Response Information."""
     server_keepalive: Annotated[
@@ -140,7 +142,8 @@ class Mqtt(Section):
     keepalive_check_interval: Timeout = timedelta(seconds=30)
     """How often Keep Alive is looked at."""
     retry_interval: TimeoutOrInfinity = None
-    """Time after which an unacknowledged message is sent again; None: only after reconnecting."""
+    """Time after which an unacknowledged message is sent again to a client of MQTT 3.1 or 3.1.1; it
+    may take up to twice as long. MQTT 5 forbids that. None: only after reconnecting."""
     use_username_as_clientid: Bool = False
     """Whether the user name replaces the client identifier."""
     peer_cert_as_username: CertField = "disabled"
@@ -172,7 +175,8 @@ class Mqtt(Section):
     mqueue_priorities: Annotated[
         dict[str, Annotated[Int, Field(ge=1, le=255)]] | None, BeforeValidator(_unless_disabled)
     ] = None
-    """Topic to priority of its messages in the queue; None: one queue for all."""
+    """Topic name (no filter) to the priority of its messages in the queue: the highest is sent
+    first, and at `max_mqueue_len` the oldest of the lowest is dropped. None: all are alike."""
     mqueue_default_priority: Literal["highest", "lowest"] = "lowest"
     """Priority of topics not listed."""
     mqueue_store_qos0: Bool = True

@@ -58,7 +58,6 @@ class Section(BaseModel):
         extra="forbid",
         populate_by_name=True,
         arbitrary_types_allowed=True,
-        use_attribute_docstrings=True,
         hide_input_in_errors=True,
     )
 

@@ -4,10 +4,14 @@ use std::num::NonZeroU16;
 
 use vallum_mqtt::packet::{Ack, FixedHeader, PacketType, ReasonCode};
 
-use crate::event_loop::{EventLoop, Flow};
+use crate::{
+    event_loop::{EventLoop, Flow},
+    session::inflight::{Inflight, Settled},
+};
 
 impl EventLoop {
-    /// PUBACK: a delivery of `QoS` 1 is over. One for an unknown identifier is ignored.
+    /// PUBACK: a delivery of `QoS` 1 is over. One for an unknown identifier is ignored; one for a
+    /// delivery of `QoS` 2 breaks the protocol.
     pub(crate) fn on_puback(
         &mut self,
         slot: u32,
@@ -17,8 +21,9 @@ impl EventLoop {
     ) -> Flow {
         match Ack::decode(self.version_of(slot), &header, body) {
             Ok(ack) => {
-                self.settle(session_slot, |window| window.on_puback(ack.packet_id.get()));
-                Flow::Continue
+                let id = ack.packet_id.get();
+                let settled = self.settle(session_slot, |window| window.on_puback(id));
+                self.unless_mismatch(slot, settled)
             }
             Err(error) => self.refuse_packet(slot, error.reason()),
         }
@@ -38,18 +43,18 @@ impl EventLoop {
         };
         let id = ack.packet_id;
         let failed = ack.reason.is_failure();
-        let known = self.settle(session_slot, |window| window.on_pubrec(id.get(), failed));
-        if known && !failed {
-            self.send_pubrel(slot, id);
-        } else if !known {
-            self.send_ack(
+        let settled = self.settle(session_slot, |window| window.on_pubrec(id.get(), failed));
+        match settled {
+            Settled::Known if !failed => self.send_pubrel(slot, id),
+            Settled::Known | Settled::Mismatch => {}
+            Settled::Unknown => self.send_ack(
                 slot,
                 PacketType::PubRel,
                 id,
                 ReasonCode::PacketIdentifierNotFound,
-            );
+            ),
         }
-        Flow::Continue
+        self.unless_mismatch(slot, settled)
     }
 
     /// PUBCOMP: a delivery of `QoS` 2 is over.
@@ -62,10 +67,9 @@ impl EventLoop {
     ) -> Flow {
         match Ack::decode(self.version_of(slot), &header, body) {
             Ok(ack) => {
-                self.settle(session_slot, |window| {
-                    window.on_pubcomp(ack.packet_id.get())
-                });
-                Flow::Continue
+                let id = ack.packet_id.get();
+                let settled = self.settle(session_slot, |window| window.on_pubcomp(id));
+                self.unless_mismatch(slot, settled)
             }
             Err(error) => self.refuse_packet(slot, error.reason()),
         }
@@ -107,13 +111,16 @@ impl EventLoop {
     fn settle(
         &mut self,
         session_slot: u32,
-        apply: impl FnOnce(&mut crate::session::inflight::Inflight) -> bool,
-    ) -> bool {
+        apply: impl FnOnce(&mut Inflight) -> Settled,
+    ) -> Settled {
         let Some(entry) = self.sessions.get_mut(session_slot as usize) else {
-            return false;
+            return Settled::Unknown;
         };
         let session = &mut entry.session;
-        let known = session.inflight.as_deref_mut().is_some_and(apply);
+        let settled = session
+            .inflight
+            .as_deref_mut()
+            .map_or(Settled::Unknown, apply);
         let stalled = session.stalled_replays.is_some();
         if self.has_backlog(session_slot) {
             self.pump(session_slot);
@@ -121,6 +128,15 @@ impl EventLoop {
         if stalled {
             self.wake_replays(session_slot);
         }
-        known
+        settled
+    }
+
+    /// An acknowledgement of the wrong kind breaks the protocol [MQTT-4.13.1-1] [v3.1.1 MQTT-4.8.0-1].
+    fn unless_mismatch(&mut self, slot: u32, settled: Settled) -> Flow {
+        if settled == Settled::Mismatch {
+            self.refuse_packet(slot, ReasonCode::ProtocolError)
+        } else {
+            Flow::Continue
+        }
     }
 }

@@ -16,12 +16,14 @@ use crate::{
 pub(crate) enum Close {
     /// The peer closed or reset it, or it never became a client.
     PeerGone,
-    /// The client said DISCONNECT; `with_will` if it asked for its will.
+    /// The client said DISCONNECT; `with_will` unless its reason was a normal disconnection.
     Client { with_will: bool },
     /// Its CONNECT was refused, and it was told so.
     Refused,
     /// What it sent broke its transport, and the transport says so.
     Transport,
+    /// Its TLS handshake failed, and it was told so.
+    Handshake,
     /// No CONNECT within `mqtt.idle_timeout`.
     ConnectTimeout,
     /// We end it; a v5 client is told why.
@@ -39,6 +41,7 @@ impl Close {
             Self::PeerGone
             | Self::Refused
             | Self::Transport
+            | Self::Handshake
             | Self::Client { .. }
             | Self::ConnectTimeout => None,
             Self::Server(reason) => Some(reason),
@@ -55,6 +58,8 @@ impl Close {
             | Self::ConnectTimeout
             | Self::Server(ReasonCode::KeepAliveTimeout) => false,
             Self::Refused => peer_is_sending,
+            // The client may send its CONNECT before it knows that it is refused.
+            Self::Handshake => true,
             Self::Transport => matches!(connection.phase, Phase::Online(_)),
             Self::Server(_) | Self::TakenOver { .. } | Self::CredentialsExpired => {
                 matches!(connection.phase, Phase::Online(_))
@@ -80,22 +85,18 @@ impl EventLoop {
         if !disconnect.reason.client_may_send(PacketType::Disconnect) {
             return self.refuse_packet(slot, ReasonCode::ProtocolError); // section 3.14.2.1
         }
+        let cap = self.mqtt_of(slot).max_session_expiry_interval;
         if let Some(interval) = disconnect.properties.session_expiry_interval
             && let Some(entry) = self.sessions.get_mut(session_slot as usize)
         {
-            let cap = self
-                .shared
-                .config
-                .mqtt
-                .max_session_expiry_interval
-                .unwrap_or(NEVER);
             if entry.session.expiry_interval == 0 && interval != 0 {
                 // A session that ends with its connection cannot be prolonged [MQTT-3.1.2-23].
                 return self.refuse_packet(slot, ReasonCode::ProtocolError);
             }
-            entry.session.expiry_interval = interval.min(cap);
+            entry.session.expiry_interval = interval.min(cap.unwrap_or(NEVER));
         }
-        let with_will = disconnect.reason == ReasonCode::DisconnectWithWill;
+        // Only a normal disconnection deletes the Will [MQTT-3.14.4-3] [MQTT-3.1.2-10].
+        let with_will = disconnect.reason != ReasonCode::Success;
         self.close(slot, Close::Client { with_will });
         Flow::Closed
     }
@@ -138,6 +139,7 @@ impl EventLoop {
                 .flush(&mut connection.transport, &mut self.pool);
         }
         connection.transport.finish();
+        let exchanging = connection.is_in_exchange().then_some(connection.generation);
         if connection.tail.capacity() > 0 {
             self.pool.give(std::mem::take(&mut connection.tail));
         }
@@ -146,6 +148,9 @@ impl EventLoop {
             connection.out.is_empty() && cause.may_cut_off(connection, self.peer_is_sending);
         self.metrics().bytes_sent.add(sent as u64);
         self.forget_listener_slot(listener);
+        if let Some(generation) = exchanging {
+            self.end_exchange(slot, generation);
+        }
         if lingers && self.may_linger() {
             self.linger(slot);
         } else {
@@ -181,7 +186,7 @@ impl EventLoop {
             None => false,
         };
         if cause == (Close::Client { with_will: false }) {
-            session.will = None; // [MQTT-3.14.4-3]
+            session.will = None; // [MQTT-3.14.4-3] [v3.1.1 MQTT-3.14.4-3]
         } else if will_is_due && let Some(will) = session.will.take() {
             let client = Arc::clone(&session.client);
             let at = match (cause, client.expire_at) {

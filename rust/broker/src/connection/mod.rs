@@ -4,18 +4,23 @@
 //! outgoing ones only while the socket does not take them.
 
 pub(crate) mod acks;
+pub mod alias;
+pub(crate) mod auth;
+mod certificate;
 pub(crate) mod connect;
 pub(crate) mod disconnect;
 pub mod outbox;
 pub(crate) mod publish;
 pub(crate) mod subscribe;
+mod v5;
 
-use std::{collections::HashMap, net::SocketAddr};
+use std::net::SocketAddr;
 
 use vallum_mqtt::packet::{FixedHeader, PINGRESP, PacketType, ReasonCode, Version};
 
 pub use connect::Parked;
 pub use outbox::{BufferPool, Flushed, Outbox};
+pub use v5::V5State;
 
 use crate::{
     event_loop::{EventLoop, Flow},
@@ -31,19 +36,12 @@ pub enum Phase {
     AwaitConnect,
     /// Its CONNECT waits for a verdict from outside the loop; nothing is read meanwhile.
     AwaitVerdict,
+    /// Its next step of enhanced authentication is due, before CONNACK.
+    AwaitAuth,
     /// It carries the session in this slot.
     Online(u32),
     /// It has ended; its socket is read for so many bytes more, so that its last words arrive.
     Lingering(u32),
-}
-
-/// What only an MQTT 5 connection has.
-#[derive(Debug, Default)]
-pub struct V5State {
-    /// Topics by incoming Topic Alias.
-    pub aliases: HashMap<u16, Box<str>>,
-    /// Bytes those topics take.
-    pub alias_bytes: usize,
 }
 
 /// A connection.
@@ -89,7 +87,7 @@ pub struct Connection {
     pub out: Outbox,
     /// Its CONNECT, while that waits for a verdict.
     pub parked: Option<Box<Parked>>,
-    /// MQTT 5 state.
+    /// MQTT 5 state, if it has any.
     pub v5: Option<Box<V5State>>,
 }
 
@@ -138,17 +136,20 @@ impl EventLoop {
         let Some(connection) = self.connections.get_mut(slot as usize) else {
             return Flow::Closed;
         };
-        connection.last_packet = now;
         let session = match connection.phase {
             Phase::Online(session) => session,
             Phase::AwaitVerdict | Phase::AwaitProxyHeader => return Flow::Park,
+            // It does not count as a sign of life: one deadline holds for the whole exchange.
+            Phase::AwaitAuth => return self.on_exchange(slot, header, body),
             Phase::Lingering(_) => return Flow::Closed,
             Phase::AwaitConnect if header.packet_type == PacketType::Connect => {
+                connection.last_packet = now;
                 return self.on_connect(slot, header, body);
             }
             // The first packet must be a CONNECT [MQTT-3.1.0-1].
             Phase::AwaitConnect => return self.refuse_packet(slot, ReasonCode::ProtocolError),
         };
+        connection.last_packet = now;
         match header.packet_type {
             PacketType::Publish => self.on_publish(slot, session, header, body),
             PacketType::PubAck => self.on_puback(slot, session, header, body),
@@ -159,10 +160,9 @@ impl EventLoop {
             PacketType::Unsubscribe => self.on_unsubscribe(slot, session, header, body),
             PacketType::PingReq => self.on_pingreq(slot, header, body),
             PacketType::Disconnect => self.on_disconnect(slot, session, header, body),
-            // A second CONNECT [MQTT-3.1.0-2]; AUTH without an exchange under way (section 4.12);
-            // and what only a server sends.
+            PacketType::Auth => self.on_auth(slot, session, header, body),
+            // A second CONNECT [MQTT-3.1.0-2], and what only a server sends.
             PacketType::Connect
-            | PacketType::Auth
             | PacketType::ConnAck
             | PacketType::SubAck
             | PacketType::UnsubAck

@@ -1,15 +1,16 @@
 //! PUBLISH from a client (section 3.3).
 
-use std::num::NonZeroU16;
+use std::{num::NonZeroU16, sync::Arc};
 
 use vallum_mqtt::{
     packet::{Ack, FixedHeader, PacketType, Publish, QoS, ReasonCode, Version},
-    topic::{Delayed, has_control_characters, level_count},
+    topic::{Delayed, TopicName, has_control_characters, level_count},
 };
 use vallum_policy::{
     acl::{Action, Request},
     decision::{AuthenticatedClient, DecidedBy, Verdict},
     pipeline::config::DenyAction,
+    profile::Profile,
 };
 
 use super::disconnect::Close;
@@ -30,9 +31,6 @@ fn delayed_of(topic: &str) -> Result<Option<Delayed<'_>>, ReasonCode> {
         Err(_) => Err(ReasonCode::TopicNameInvalid),
     }
 }
-
-/// Bytes of topics that a client's aliases may hold.
-const MAX_ALIAS_BYTES: usize = 256 * 1024;
 
 impl EventLoop {
     /// A PUBLISH.
@@ -70,7 +68,20 @@ impl EventLoop {
         let Some(reference) = self.session_ref(session_slot) else {
             return Flow::Closed;
         };
-        if let Err(flow) = self.permit_publish(slot, reference, &publish, topic) {
+        if publish.qos == QoS::ExactlyOnce
+            && let Some(id) = self.taken_before(session_slot, publish.packet_id)
+        {
+            // Its message was passed on, whatever the rules say of it by now [MQTT-4.3.3-10].
+            self.send_ack(slot, PacketType::PubRec, id, ReasonCode::Success);
+            return Flow::Continue;
+        }
+        let rewritten = match self.rewrite_publish(reference, topic) {
+            Ok(rewritten) => rewritten,
+            Err(reason) => return self.refuse_packet(slot, reason),
+        };
+        let asked = topic;
+        let topic = rewritten.as_deref().unwrap_or(asked);
+        if let Err(flow) = self.permit_publish(slot, reference, &publish, asked, topic) {
             return flow;
         }
         let delayed = match delayed_of(topic) {
@@ -91,7 +102,8 @@ impl EventLoop {
             publish.retain,
         );
         outgoing.publisher = Some(reference);
-        outgoing.expires_at = self.expiry_of(publish.properties.message_expiry_interval());
+        let life = publish.properties.message_expiry_interval();
+        outgoing.expires_at = self.expiry_of(self.zone_of(slot), life);
         if let Some(delayed) = delayed {
             if !self.hold(&mut outgoing, delayed.seconds) {
                 return self.over_quota(slot, session_slot, publish.qos, publish.packet_id);
@@ -119,14 +131,38 @@ impl EventLoop {
         Flow::Continue
     }
 
+    /// The topic that a rule puts in place of `topic`.
+    fn rewrite_publish(
+        &mut self,
+        publisher: SessionRef,
+        topic: &str,
+    ) -> Result<Option<String>, ReasonCode> {
+        if !self.pipeline.rewrites_publish() {
+            return Ok(None);
+        }
+        let client = self.session_mut(publisher).map(|s| s.client.clone());
+        let rewritten =
+            client.and_then(|client| self.pipeline.rewrite_publish(&client.info, topic));
+        match rewritten {
+            Some(topic) if TopicName::parse(&topic).is_err() => Err(ReasonCode::TopicNameInvalid),
+            rewritten => Ok(rewritten),
+        }
+    }
+
     /// Limits and authorization (`spec/authorization.md` section 3 gives the order and the answers).
+    /// `asked` is the topic before rules put `topic` in its place.
     fn permit_publish(
         &mut self,
         slot: u32,
         reference: SessionRef,
         publish: &Publish<'_>,
+        asked: &str,
         topic: &str,
     ) -> Result<(), Flow> {
+        let judged = match self.pipeline.profile() {
+            Profile::Legacy => asked,
+            Profile::Hardened => topic,
+        };
         let Some(client) = self.session_mut(reference).map(|s| s.client.clone()) else {
             return Err(Flow::Closed);
         };
@@ -135,12 +171,12 @@ impl EventLoop {
                 retain: publish.retain,
             },
             qos: publish.qos.as_u8(),
-            topic,
+            topic: judged,
         };
         let verdict = self.pipeline.authorize(&client, &request, self.unix_now);
         if !verdict.allow {
             self.metrics().messages_denied.add(1);
-            self.report_denied(slot, "publish", &client, &verdict, topic);
+            self.report_denied(slot, "publish", &client, &verdict, judged);
             if self.denial_disconnects() {
                 self.close(slot, Close::Server(ReasonCode::NotAuthorized));
                 return Err(Flow::Closed);
@@ -148,7 +184,7 @@ impl EventLoop {
             self.acknowledge_refused(slot, publish.qos, publish.packet_id);
             return Err(Flow::Continue);
         }
-        let mqtt = &self.shared.config.mqtt;
+        let mqtt = self.mqtt_of(slot);
         let broken = if mqtt.strict_mode && has_control_characters(topic)
             || level_count(topic) > mqtt.max_topic_levels
         {
@@ -173,57 +209,44 @@ impl EventLoop {
         alias: u16,
         topic: &str,
     ) -> Result<Option<Box<str>>, ReasonCode> {
-        if alias > self.shared.config.mqtt.max_topic_alias {
+        if alias > self.mqtt_of(slot).max_topic_alias {
             return Err(ReasonCode::TopicAliasInvalid);
         }
-        let state = self
+        let connection = self
             .connections
             .get_mut(slot as usize)
-            .and_then(|c| c.v5.as_mut())
             .ok_or(ReasonCode::ProtocolError)?;
+        let state = connection.v5.get_or_insert_default();
+        let aliases = state.incoming.get_or_insert_default();
         if topic.is_empty() {
-            return state
-                .aliases
-                .get(&alias)
-                .cloned()
-                .map(Some)
-                .ok_or(ReasonCode::ProtocolError);
+            let known = aliases.topic(alias).ok_or(ReasonCode::ProtocolError)?;
+            return Ok(Some(known.into()));
         }
-        let old = state
-            .aliases
-            .insert(alias, topic.into())
-            .map_or(0, |old| old.len());
-        state.alias_bytes = state.alias_bytes + topic.len() - old;
-        if state.alias_bytes > MAX_ALIAS_BYTES {
-            Err(ReasonCode::QuotaExceeded)
-        } else {
-            Ok(None)
-        }
+        aliases.set(alias, topic)?;
+        Ok(None)
     }
 
-    /// Note the identifier of a `QoS` 2 message; `Some` if the packet is dealt with already.
+    /// The identifier of a `QoS` 2 message that was taken and whose PUBREL is still due.
+    fn taken_before(&self, session_slot: u32, packet_id: Option<NonZeroU16>) -> Option<NonZeroU16> {
+        let entry = self.sessions.get(session_slot as usize)?;
+        let waiting = entry.session.awaiting_rel.as_ref()?;
+        packet_id.filter(|id| waiting.contains_key(&id.get()))
+    }
+
+    /// Note the identifier of a `QoS` 2 message; `Some` if there is no room for it.
     fn begin_exactly_once(
         &mut self,
         slot: u32,
         session_slot: u32,
         packet_id: Option<NonZeroU16>,
     ) -> Option<Flow> {
-        let limit = self
-            .shared
-            .config
-            .mqtt
-            .max_awaiting_rel
-            .map_or(usize::MAX, usize::from);
         let packet_id = packet_id?;
-        let (now, timeout) = (self.now, self.shared.config.mqtt.await_rel_timeout);
+        let mqtt = self.mqtt_of(slot);
+        let limit = mqtt.max_awaiting_rel.map_or(usize::MAX, usize::from);
+        let (now, timeout) = (self.now, mqtt.await_rel_timeout);
         let id = packet_id.get();
         let entry = self.sessions.get_mut(session_slot as usize)?;
         let waiting = entry.session.awaiting_rel.get_or_insert_default();
-        if waiting.contains_key(&id) {
-            // A repetition of one that was passed on already [MQTT-4.3.3-10].
-            self.send_ack(slot, PacketType::PubRec, packet_id, ReasonCode::Success);
-            return Some(Flow::Continue);
-        }
         if waiting.len() >= limit {
             waiting.retain(|_, since| now < since.saturating_add(timeout));
         }
@@ -300,9 +323,9 @@ impl EventLoop {
         self.pipeline.deny_action() == DenyAction::Disconnect
     }
 
-    /// The broker second a message expires at, by its own interval and the configured cap.
-    pub(crate) fn expiry_of(&self, interval: Option<u32>) -> Option<u32> {
-        let cap = self.shared.config.mqtt.message_expiry_interval;
+    /// The broker second a message expires at, by its own interval and the cap of its publisher's zone.
+    fn expiry_of(&self, zone: u16, interval: Option<u32>) -> Option<u32> {
+        let cap = self.mqtt_in(zone).message_expiry_interval;
         let seconds = match (interval, cap) {
             (Some(interval), Some(cap)) => interval.min(cap),
             (Some(interval), None) => interval,
@@ -315,7 +338,11 @@ impl EventLoop {
     /// cannot, the message matters more.
     pub(crate) fn publish(&mut self, outgoing: &mut Outgoing<'_>) -> Routed {
         if outgoing.retain {
-            if self.shared.retained.store(outgoing, self.now) == Err(Full) {
+            let publisher = outgoing.publisher.and_then(|publisher| {
+                let session = self.session_mut(publisher)?;
+                Some(Arc::clone(&session.client.info.client_id))
+            });
+            if self.shared.retained.store(outgoing, publisher, self.now) == Err(Full) {
                 self.metrics().dropped_retained.add(1);
                 if outgoing.hears_of_failure {
                     return Routed::REFUSED;
@@ -336,32 +363,40 @@ impl EventLoop {
         will: &Will,
         at: std::time::Duration,
     ) {
+        let rewritten = self.pipeline.rewrite_publish(&client.info, &will.topic);
+        let topic = rewritten.as_deref().unwrap_or(&will.topic);
+        let judged = match self.pipeline.profile() {
+            Profile::Legacy => &*will.topic,
+            Profile::Hardened => topic,
+        };
         let request = Request {
             action: Action::Publish {
                 retain: will.retain,
             },
             qos: will.qos.as_u8(),
-            topic: &will.topic,
+            topic: judged,
         };
         let verdict = self.pipeline.authorize(client, &request, at);
         if !verdict.allow {
             self.metrics().wills_denied.add(1);
-            self.report_denied(u32::MAX, "will", client, &verdict, &will.topic);
+            self.report_denied(u32::MAX, "will", client, &verdict, judged);
             return;
         }
-        let Ok(delayed) = delayed_of(&will.topic) else {
+        let zone = self.session_mut(publisher).map_or(0, |s| s.zone);
+        let valid = rewritten.is_none() || TopicName::parse(topic).is_ok();
+        let Some(delayed) = delayed_of(topic).ok().filter(|_| valid) else {
             self.metrics().wills_denied.add(1);
             return;
         };
         let mut outgoing = Outgoing::new(
-            delayed.map_or(&*will.topic, |delayed| delayed.topic),
+            delayed.map_or(topic, |delayed| delayed.topic),
             &will.properties,
             &will.payload,
             will.qos,
             will.retain,
         );
         outgoing.publisher = Some(publisher);
-        outgoing.expires_at = self.expiry_of(will.message_expiry);
+        outgoing.expires_at = self.expiry_of(zone, will.message_expiry);
         if let Some(delayed) = delayed {
             self.hold(&mut outgoing, delayed.seconds);
         } else {

@@ -4,12 +4,15 @@ use std::num::NonZeroU32;
 
 use vallum_mqtt::{
     packet::{
-        FixedHeader, QoS, ReasonCode, RetainHandling, SubAck, Subscribe, Subscription, UnsubAck,
-        Unsubscribe, Version,
+        AckProperties, FixedHeader, PacketType, QoS, ReasonCode, ReasonCodes, RetainHandling,
+        SubAck, Subscribe, Subscription, UnsubAck, Unsubscribe, Version,
     },
     topic::{FilterScope, TopicFilter, has_control_characters},
 };
-use vallum_policy::acl::{Action, Request};
+use vallum_policy::{
+    acl::{Action, Request},
+    profile::Profile,
+};
 
 use super::disconnect::Close;
 use crate::{
@@ -34,20 +37,56 @@ fn granted_code(qos: QoS) -> ReasonCode {
     }
 }
 
-/// One filter of a SUBSCRIBE that may be subscribed to.
-struct Permitted<'a> {
-    /// Its place in the packet.
-    at: usize,
-    /// As the client wrote it.
-    text: &'a str,
+/// Why a filter was refused: its code, and where that says too little a text for the client.
+pub(crate) type Unmet = (ReasonCode, Option<&'static str>);
+
+const INVALID: Unmet = (ReasonCode::TopicFilterInvalid, None);
+const LOST: Unmet = (ReasonCode::UnspecifiedError, None);
+const TAKEN: Unmet = (
+    ReasonCode::QuotaExceeded,
+    Some("another client holds this exclusive subscription"),
+);
+
+/// What became of one filter of a SUBSCRIBE that was granted.
+pub(crate) struct Granted<'a> {
     /// Without its prefix.
-    filter: &'a str,
-    options: SubscriptionOptions,
+    pub(crate) filter: &'a str,
+    pub(crate) options: SubscriptionOptions,
     /// Retained messages are due.
-    replay: bool,
+    pub(crate) replay: bool,
+}
+
+/// A subscription with the filter that a rule put in place of its own, if one did.
+fn in_place_of<'a>(
+    asked: Subscription<'a>,
+    rewritten: &'a [Option<String>],
+    n: usize,
+) -> Subscription<'a> {
+    let filter = rewritten.get(n).and_then(Option::as_deref);
+    Subscription {
+        filter: filter.unwrap_or(asked.filter),
+        ..asked
+    }
 }
 
 impl EventLoop {
+    /// The filters that rules put in place of these; empty if there are no rules.
+    fn rewritten<'a>(
+        &mut self,
+        reference: SessionRef,
+        filters: impl Iterator<Item = &'a str>,
+    ) -> Vec<Option<String>> {
+        if !self.pipeline.rewrites_subscribe() {
+            return Vec::new();
+        }
+        let Some(client) = self.session_mut(reference).map(|s| s.client.clone()) else {
+            return Vec::new();
+        };
+        filters
+            .map(|filter| self.pipeline.rewrite_subscribe(&client.info, filter))
+            .collect()
+    }
+
     /// A SUBSCRIBE.
     pub(crate) fn on_subscribe(
         &mut self,
@@ -68,24 +107,27 @@ impl EventLoop {
             .properties
             .subscription_identifier
             .map_or(0, NonZeroU32::get);
-        let limit = self.shared.config.mqtt.max_filters_per_packet;
+        let limit = self.mqtt_of(slot).max_filters_per_packet;
+        let entries = || subscribe.subscriptions.iter().take(limit);
+        let filters = entries().map(|entry| entry.filter);
+        let rewritten = self.rewritten(reference, filters);
+        let legacy = self.pipeline.profile() == Profile::Legacy; // rules see what the client asked for
         // All filters are judged before the first is subscribed: with `deny_action = disconnect` one
         // that is denied fails the whole packet (`spec/authorization.md` section 3).
-        let mut codes: Vec<ReasonCode> = subscribe
-            .subscriptions
-            .iter()
-            .take(limit)
-            .map(|entry| self.permit_subscribe(slot, reference, &entry))
+        let judged: Vec<Result<(), Unmet>> = entries()
+            .enumerate()
+            .map(|(n, asked)| {
+                let entry = in_place_of(asked, &rewritten, n);
+                let judged = if legacy { asked.filter } else { entry.filter };
+                self.permit_subscribe(slot, reference, &entry, judged)
+            })
             .collect();
-        if self.denial_disconnects() && codes.contains(&ReasonCode::NotAuthorized) {
+        if self.denial_disconnects() && judged.contains(&Err((ReasonCode::NotAuthorized, None))) {
             self.close(slot, Close::Server(ReasonCode::NotAuthorized));
             return Flow::Closed;
         }
-        if !self.shared.config.mqtt.shared_subscription
-            && subscribe
-                .subscriptions
-                .iter()
-                .take(limit)
+        if !self.mqtt_of(slot).shared_subscription
+            && entries()
                 .any(|entry| matches!(FilterScope::parse(entry.filter), Ok(FilterScope::Shared(_))))
         {
             // As the reference: not an answer, but the end (`spec/hardening.md` section 6).
@@ -95,82 +137,114 @@ impl EventLoop {
             );
             return Flow::Closed;
         }
-        let mut permitted = Vec::new();
-        for (at, (entry, code)) in subscribe.subscriptions.iter().zip(&mut codes).enumerate() {
-            if code.is_failure() {
-                continue;
-            }
-            match self.prepare(slot, reference, &entry, id, at) {
-                Ok(prepared) => {
-                    *code = granted_code(prepared.options.qos);
-                    permitted.push(prepared);
+        let mut codes = Vec::with_capacity(judged.len());
+        let mut replays = Vec::new();
+        let mut explained = None;
+        for ((n, asked), judged) in entries().enumerate().zip(judged) {
+            let entry = in_place_of(asked, &rewritten, n);
+            match judged.and_then(|()| self.subscribe_one(slot, reference, &entry, id)) {
+                Ok(granted) => {
+                    codes.push(granted_code(granted.options.qos));
+                    if granted.replay {
+                        replays.push(Replay::new(reference, granted.filter, granted.options));
+                    }
                 }
-                Err(reason) => *code = reason,
+                Err((reason, why)) => {
+                    codes.push(reason);
+                    explained = explained.or(why);
+                }
             }
         }
         self.fanouts.spend(codes.len() * FILTER_WORK);
         codes.resize(subscribe.subscriptions.len(), ReasonCode::QuotaExceeded);
-        let replays = self.subscribe_all(reference, &permitted, &mut codes);
         let packet_id = subscribe.packet_id;
-        self.send(slot, |version, out| {
-            SubAck::write(version, packet_id, &codes, out)
-        });
+        match explained.filter(|text| self.may_explain(slot, codes.len() + text.len())) {
+            Some(text) => {
+                let bytes: Vec<u8> = codes.iter().map(|code| code.as_u8()).collect();
+                self.send(slot, |version, out| {
+                    let ack = SubAck {
+                        packet_id,
+                        codes: ReasonCodes::parse(PacketType::SubAck, version, &bytes)
+                            .unwrap_or_default(),
+                        properties: AckProperties {
+                            reason_string: Some(text),
+                            ..AckProperties::default()
+                        },
+                    };
+                    ack.encode(version, out)
+                });
+            }
+            None => self.send(slot, |version, out| {
+                SubAck::write(version, packet_id, &codes, out)
+            }),
+        }
         self.replays.extend(replays);
         Flow::Continue
     }
 
-    /// Form and authorization of one filter.
-    fn permit_subscribe(
+    /// Whether an acknowledgement with `bytes` of codes and reason string may go to a client: version
+    /// 5.0, it did not decline (Request Problem Information), and it fits [MQTT-3.9.2-1].
+    pub(crate) fn may_explain(&self, slot: u32, bytes: usize) -> bool {
+        /// Fixed header, packet identifier, Property Length, identifier and length of the property.
+        const AROUND: usize = 5 + 2 + 4 + 3;
+        self.connections.get(slot as usize).is_some_and(|c| {
+            c.version == Version::V5
+                && bytes + AROUND <= c.max_packet_out as usize
+                && c.v5.as_ref().is_none_or(|v5| !v5.no_problem_information)
+        })
+    }
+
+    /// Form and authorization of one filter; `judged` is what the rules see of it.
+    pub(crate) fn permit_subscribe(
         &mut self,
         slot: u32,
         reference: SessionRef,
         entry: &Subscription<'_>,
-    ) -> ReasonCode {
-        if FilterScope::parse(entry.filter).is_err() {
-            return ReasonCode::TopicFilterInvalid;
-        }
-        let Some(session) = self.session_mut(reference) else {
-            return ReasonCode::UnspecifiedError;
-        };
-        let client = session.client.clone();
+        judged: &str,
+    ) -> Result<(), Unmet> {
+        FilterScope::parse(entry.filter).map_err(|_| INVALID)?;
+        let client = self
+            .session_mut(reference)
+            .map(|session| session.client.clone())
+            .ok_or(LOST)?;
         let request = Request {
             action: Action::Subscribe,
             qos: entry.qos.as_u8(),
-            topic: entry.filter,
+            topic: judged,
         };
         let verdict = self.pipeline.authorize(&client, &request, self.unix_now);
         if verdict.allow {
-            return ReasonCode::Success;
+            return Ok(());
         }
         self.metrics().subscribe_denied.add(1);
-        self.report_denied(slot, "subscribe", &client, &verdict, entry.filter);
-        ReasonCode::NotAuthorized
+        self.report_denied(slot, "subscribe", &client, &verdict, judged);
+        Err((ReasonCode::NotAuthorized, None))
     }
 
-    /// Limits, and the session's own note of the subscription; [`Self::subscribe_all`] makes it real.
-    fn prepare<'a>(
+    /// Limits, then the subscription itself.
+    pub(crate) fn subscribe_one<'a>(
         &mut self,
         slot: u32,
         reference: SessionRef,
         entry: &Subscription<'a>,
         id: u32,
-        at: usize,
-    ) -> Result<Permitted<'a>, ReasonCode> {
-        let scope = FilterScope::parse(entry.filter).map_err(|_| ReasonCode::TopicFilterInvalid)?;
-        let filter =
-            TopicFilter::parse(scope.filter()).map_err(|_| ReasonCode::TopicFilterInvalid)?;
-        let mqtt = &self.shared.config.mqtt;
+    ) -> Result<Granted<'a>, Unmet> {
+        let scope = FilterScope::parse(entry.filter).map_err(|_| INVALID)?;
+        let filter = TopicFilter::parse(scope.filter()).map_err(|_| INVALID)?;
+        let mqtt = self.mqtt_of(slot);
         if matches!(scope, FilterScope::Exclusive(_)) && !mqtt.exclusive_subscription {
-            return Err(ReasonCode::TopicFilterInvalid);
+            let why = "exclusive subscriptions are not available";
+            return Err((ReasonCode::TopicFilterInvalid, Some(why)));
         }
         let shared = matches!(scope, FilterScope::Shared(_));
-        if filter.levels() > mqtt.max_topic_levels
-            || (mqtt.strict_mode && has_control_characters(entry.filter))
-        {
-            return Err(ReasonCode::TopicFilterInvalid);
+        if filter.levels() > mqtt.max_topic_levels {
+            return Err((ReasonCode::TopicFilterInvalid, Some("too many levels")));
+        }
+        if mqtt.strict_mode && has_control_characters(entry.filter) {
+            return Err((ReasonCode::TopicFilterInvalid, Some("control characters")));
         }
         if filter.has_wildcard() && !mqtt.wildcard_subscription {
-            return Err(ReasonCode::WildcardSubscriptionsNotSupported);
+            return Err((ReasonCode::WildcardSubscriptionsNotSupported, None));
         }
         let no_local =
             entry.no_local || (mqtt.ignore_loop_deliver && self.version_of(slot) != Version::V5);
@@ -182,15 +256,23 @@ impl EventLoop {
             id,
         };
         let limit = mqtt.max_subscriptions.unwrap_or(usize::MAX);
-        let session = self
-            .session_mut(reference)
-            .ok_or(ReasonCode::UnspecifiedError)?;
+        let session = self.session_mut(reference).ok_or(LOST)?;
         let known = session.subscriptions.contains_key(entry.filter);
-        if (!known && session.subscriptions.len() >= limit)
-            || session.pending_replays >= MAX_PENDING_REPLAYS
-        {
-            return Err(ReasonCode::QuotaExceeded);
+        if !known && session.subscriptions.len() >= limit {
+            return Err((ReasonCode::QuotaExceeded, Some("too many subscriptions")));
         }
+        if session.pending_replays >= MAX_PENDING_REPLAYS {
+            let why = "too many subscriptions wait for retained messages";
+            return Err((ReasonCode::QuotaExceeded, Some(why)));
+        }
+        let mut taken = false;
+        let wanted = [(entry.filter, options)];
+        let note = &mut |_| taken = true;
+        self.shared.router.subscribe(reference, &wanted, note);
+        if taken {
+            return Err(TAKEN);
+        }
+        let session = self.session_mut(reference).ok_or(LOST)?;
         session.has_shared |= scope.filter().len() < entry.filter.len();
         session.subscriptions.insert(entry.filter.into(), options);
         // Shared subscriptions get no retained messages (section 4.8.2).
@@ -204,43 +286,11 @@ impl EventLoop {
         if replay && let Some(session) = self.session_mut(reference) {
             session.pending_replays += 1;
         }
-        Ok(Permitted {
-            at,
-            text: entry.filter,
+        Ok(Granted {
             filter: scope.filter(),
             options,
             replay,
         })
-    }
-
-    /// Subscribe, and give the replays of retained messages that are due; `codes` learns of those that
-    /// another session holds exclusively.
-    fn subscribe_all(
-        &mut self,
-        reference: SessionRef,
-        permitted: &[Permitted<'_>],
-        codes: &mut [ReasonCode],
-    ) -> Vec<Replay> {
-        let wanted: Vec<_> = permitted.iter().map(|p| (p.text, p.options)).collect();
-        let mut taken = Vec::new();
-        let note = &mut |index| taken.push(index);
-        self.shared.router.subscribe(reference, &wanted, note);
-        for lost in taken.iter().filter_map(|index| permitted.get(*index)) {
-            if let Some(code) = codes.get_mut(lost.at) {
-                *code = ReasonCode::QuotaExceeded;
-            }
-            if let Some(session) = self.session_mut(reference) {
-                session.subscriptions.remove(lost.text);
-                session.pending_replays -= u32::from(lost.replay);
-            }
-        }
-        let held = |(index, _): &(usize, &Permitted<'_>)| !taken.contains(index);
-        permitted
-            .iter()
-            .enumerate()
-            .filter(|each| each.1.replay && (taken.is_empty() || held(each)))
-            .map(|(_, p)| Replay::new(reference, p.filter, p.options))
-            .collect()
     }
 
     /// An UNSUBSCRIBE; none of its filters is ever refused. One with too many of them ends the
@@ -260,13 +310,15 @@ impl EventLoop {
         let Some(reference) = self.session_ref(session_slot) else {
             return Flow::Closed;
         };
-        if unsubscribe.filters.len() > self.shared.config.mqtt.max_filters_per_packet {
+        if unsubscribe.filters.len() > self.mqtt_of(slot).max_filters_per_packet {
             return self.refuse_packet(slot, ReasonCode::QuotaExceeded);
         }
         self.fanouts.spend(unsubscribe.filters.len() * FILTER_WORK);
+        let rewritten = self.rewritten(reference, unsubscribe.filters.iter());
         let mut codes = Vec::new();
         let mut plain = Vec::new();
-        for filter in unsubscribe.filters.iter() {
+        for (n, asked) in unsubscribe.filters.iter().enumerate() {
+            let filter = rewritten.get(n).and_then(Option::as_deref).unwrap_or(asked);
             if FilterScope::parse(filter).is_err() {
                 if version != Version::V5 {
                     // 3.x has no code to say so with.

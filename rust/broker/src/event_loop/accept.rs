@@ -11,7 +11,7 @@ use super::{EventLoop, token_of};
 use crate::{
     connection::{Connection, Phase},
     shared::Inbound,
-    transport::{Transport, websocket::WebSocket},
+    transport::{Transport, socket::Socket, tls::Tls, websocket::WebSocket},
 };
 
 /// Connections accepted in one go before other sockets get their turn.
@@ -36,9 +36,7 @@ impl EventLoop {
                     return;
                 }
             };
-            let Some(info) = self.shared.listeners.get(usize::from(info_index)) else {
-                return;
-            };
+            let info = self.listener(info_index);
             // Before anything is read: behind proxies the socket's peer must be one of them, and the
             // rules judge the address its header announces.
             let admitted = match &info.proxies {
@@ -60,11 +58,15 @@ impl EventLoop {
             } else {
                 Phase::AwaitConnect
             };
+            let socket = match &info.tls {
+                Some(tls) => Socket::Tls(Box::new(Tls::new(stream, Arc::clone(tls)))),
+                None => Socket::Plain(stream),
+            };
             let transport = match &info.websocket {
                 Some(config) => {
-                    Transport::WebSocket(Box::new(WebSocket::new(stream, Arc::clone(config))))
+                    Transport::WebSocket(Box::new(WebSocket::new(socket, Arc::clone(config))))
                 }
-                None => Transport::Tcp(stream),
+                None => Transport::Direct(socket),
             };
             let connection = Connection::new(transport, peer, info_index, phase, self.now);
             let target = self.next_loop % self.outbound.len();
@@ -109,7 +111,7 @@ impl EventLoop {
         let token = token_of(slot, generation);
         let registry = self.poll.registry();
         if registry
-            .register(connection.transport.socket(), token, Interest::READABLE)
+            .register(connection.transport.tcp(), token, Interest::READABLE)
             .is_err()
         {
             self.forget_listener_slot(listener);
@@ -125,9 +127,9 @@ impl EventLoop {
 
     /// One connection less at its listener.
     pub(crate) fn forget_listener_slot(&self, listener: u16) {
-        if let Some(info) = self.shared.listeners.get(usize::from(listener)) {
-            info.connections.fetch_sub(1, Ordering::Relaxed);
-        }
+        self.listener(listener)
+            .connections
+            .fetch_sub(1, Ordering::Relaxed);
     }
 }
 

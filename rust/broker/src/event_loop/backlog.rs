@@ -2,7 +2,7 @@
 
 use std::{num::NonZeroU16, sync::Arc};
 
-use vallum_mqtt::packet::{PublishParts, QoS};
+use vallum_mqtt::packet::{PublishParts, QoS, Version};
 
 use super::{
     EventLoop,
@@ -18,7 +18,7 @@ impl EventLoop {
             (id, self.connections.get(slot as usize).map(|c| c.phase))
             && let Some(entry) = self.sessions.get_mut(session as usize)
         {
-            entry.session.inflight_mut().cancel(id.get());
+            entry.session.inflight_mut().finish(id.get());
         }
     }
 
@@ -60,7 +60,16 @@ impl EventLoop {
         let before = out.len();
         let payload_bytes = delivery.message.payload.len();
         let shared = payload_bytes >= SHARED_PAYLOAD_BYTES;
-        encode(&parts, shared, out);
+        let aliases = connection
+            .v5
+            .as_deref_mut()
+            .and_then(|v5| v5.outgoing.as_mut());
+        match aliases {
+            Some(aliases) if !shared => aliases.encode(&parts, max_packet, out),
+            _ => {
+                encode(&parts, shared, out);
+            }
+        }
         let size = out.len() - before + if shared { payload_bytes } else { 0 };
         if size > max_packet || out.len() == before {
             out.truncate(before);
@@ -129,12 +138,39 @@ impl EventLoop {
         let counts = delivery.qos != QoS::AtMostOnce;
         let window = session.inflight.as_ref();
         if !has_room || (counts && window.is_some_and(|i| !i.has_room(session.window))) {
-            session.queue_mut().unpop(delivery);
+            let zone = session.zone;
+            let priority = self.mqtt_in(zone).priority_of(&delivery.message.topic);
+            if let Some(entry) = self.sessions.get_mut(session_slot as usize) {
+                entry.session.queue_mut().unpop(delivery, priority);
+            }
             return false;
         }
         let id = counts.then(|| session.inflight_mut().push(delivery.clone()));
         self.write_kept(slot, &delivery, id, false);
         true
+    }
+
+    /// Send again what a client of MQTT 3.x has not answered for `mqtt.retry_interval`, in the order it
+    /// was sent first; gives when to look again. MQTT 5 allows that on reconnecting only
+    /// [MQTT-4.4.0-1].
+    pub(super) fn retry(&mut self, slot: u32, session_slot: u32) -> Option<u32> {
+        let interval = self.mqtt_of(slot).retry_interval?;
+        if self.version_of(slot) == Version::V5 {
+            return None;
+        }
+        let (now, has_room) = (self.now, self.outbox_has_room(slot));
+        let session = &mut self.sessions.get_mut(session_slot as usize)?.session;
+        let overdue = match session.inflight.as_deref_mut() {
+            Some(inflight) if has_room => inflight.overdue(now, interval),
+            _ => Vec::new(),
+        };
+        for again in overdue {
+            match again {
+                Resend::Publish(id, delivery) => self.write_kept(slot, &delivery, Some(id), true),
+                Resend::PubRel(id) => self.send_pubrel(slot, id),
+            }
+        }
+        Some(now.saturating_add(interval))
     }
 
     /// Whether a session has something to send as soon as there is room.

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use vallum_mqtt::packet::ReasonCode;
+use vallum_mqtt::packet::{PacketType, ReasonCode};
 
 use super::{EventLoop, input::Flow};
 use crate::{
@@ -88,7 +88,7 @@ impl EventLoop {
         if self
             .poll
             .registry()
-            .deregister(connection.transport.socket())
+            .deregister(connection.transport.tcp())
             .is_err()
         {
             self.forget_listener_slot(connection.listener);
@@ -175,7 +175,10 @@ impl EventLoop {
                 reason_code,
             } => {
                 if let Some(slot) = self.session_mut(session).and_then(|s| s.connection) {
+                    // [MQTT-3.14.2-1]: one of those a server may give.
                     let reason = ReasonCode::from_u8(reason_code)
+                        .filter(|reason| reason.is_allowed_in(PacketType::Disconnect))
+                        .filter(|reason| reason.server_may_send(PacketType::Disconnect))
                         .unwrap_or(ReasonCode::AdministrativeAction);
                     self.close(slot, Close::Server(reason));
                 }
@@ -183,14 +186,14 @@ impl EventLoop {
             Command::Verdict {
                 slot,
                 generation,
-                verdict,
+                reply,
             } => {
                 let waits = self
                     .connections
                     .get(slot as usize)
                     .is_some_and(|c| c.generation == generation);
                 if waits {
-                    let flow = self.on_verdict(slot, *verdict, self.unix_now);
+                    let flow = self.on_reply(slot, *reply, self.unix_now);
                     self.go_on(slot, flow);
                 }
             }

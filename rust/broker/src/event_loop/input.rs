@@ -13,7 +13,7 @@ use super::{EventLoop, READ_SLICE};
 use crate::{
     connection::{Phase, disconnect::Close},
     session::attach::Accepted,
-    transport::Transport,
+    transport::{Transport, socket::Socket},
 };
 
 /// Largest CONNECT, in bytes: all a client gets before it is known. Room for identifier, user name,
@@ -76,12 +76,12 @@ impl EventLoop {
     }
 
     /// One read. `ending` says the peer closed its side, so a short read has brought the last bytes.
-    fn read(&mut self, slot: u32, ending: bool) {
+    pub(super) fn read(&mut self, slot: u32, ending: bool) {
         let Some(connection) = self.connections.get_mut(slot as usize) else {
             return;
         };
         let phase = connection.phase;
-        let plain = matches!(connection.transport, Transport::Tcp(_));
+        let plain = matches!(connection.transport, Transport::Direct(Socket::Plain(_)));
         if let Phase::Lingering(left) = phase {
             return self.discard(slot, left);
         }
@@ -94,11 +94,17 @@ impl EventLoop {
             self.read_later(slot);
             return;
         }
+        if !plain && !self.may_shake_hands(slot, ending) {
+            return; // its turn comes
+        }
+        let Some(connection) = self.connections.get_mut(slot as usize) else {
+            return;
+        };
         let again = mem::take(&mut connection.missed);
         let mut buffer = mem::take(&mut self.read_buffer);
         let result = connection.transport.read(&mut buffer);
         match result {
-            Ok(0) => self.close(slot, Close::PeerGone),
+            Ok(0) => self.peer_gone(slot),
             Ok(n) => {
                 let full = n == buffer.len();
                 self.peer_is_sending = full;
@@ -123,16 +129,16 @@ impl EventLoop {
                 }
             }
             Err(e) if e.kind() == io::ErrorKind::Interrupted => self.read_later(slot),
-            Err(_) => self.close(slot, Close::PeerGone),
+            Err(_) => self.peer_gone(slot),
         }
         self.read_buffer = buffer;
     }
 
     /// The peer has closed its side and all it sent has been read; some of it may have to wait.
-    fn end_of_input(&mut self, slot: u32) {
+    pub(super) fn end_of_input(&mut self, slot: u32) {
         match self.connections.get_mut(slot as usize) {
             Some(connection) if connection.held => connection.missed = true,
-            _ => self.close(slot, Close::PeerGone),
+            _ => self.peer_gone(slot),
         }
     }
 
@@ -141,8 +147,20 @@ impl EventLoop {
         let Some(connection) = self.connections.get_mut(slot as usize) else {
             return false;
         };
+        if connection.transport.tls().is_some() {
+            self.decrypt(slot, data)
+        } else {
+            self.unframe(slot, data)
+        }
+    }
+
+    /// Handle what came in clear; `false` if the connection is gone.
+    pub(super) fn unframe(&mut self, slot: u32, data: &mut [u8]) -> bool {
+        let Some(connection) = self.connections.get_mut(slot as usize) else {
+            return false;
+        };
         let socket = match &mut connection.transport {
-            Transport::Tcp(_) => return self.take_in(slot, data),
+            Transport::Direct(_) => return self.take_in(slot, data),
             Transport::WebSocket(socket) => socket,
         };
         let taken = socket.take_in(data);
@@ -204,6 +222,10 @@ impl EventLoop {
                     return false;
                 }
             };
+            if header.padded && self.forbids_padding(slot) {
+                self.refuse_packet(slot, ReasonCode::MalformedPacket);
+                return false;
+            }
             let size = header_bytes + header.remaining_length as usize;
             if size > self.packet_limit(slot) {
                 self.refuse_packet(slot, ReasonCode::PacketTooLarge);
@@ -250,6 +272,14 @@ impl EventLoop {
         new && data.first().is_some_and(|first| *first != CONNECT)
     }
 
+    /// Whether a length must have its shortest form: in MQTT 5.0 [MQTT-1.5.5-1], and in the versions
+    /// before if `mqtt.strict_mode` is on. Of a CONNECT only its decoder knows the version.
+    fn forbids_padding(&self, slot: u32) -> bool {
+        let phase = self.connections.get(slot as usize).map(|c| c.phase);
+        phase != Some(Phase::AwaitConnect)
+            && (self.version_of(slot).is_v5() || self.mqtt_of(slot).strict_mode)
+    }
+
     /// Keep the beginning of a packet; always `true`.
     fn keep(&mut self, slot: u32, rest: &[u8], needed: usize) -> bool {
         if !rest.is_empty()
@@ -266,7 +296,7 @@ impl EventLoop {
 
     /// Largest packet `slot` may send now, in bytes.
     fn packet_limit(&self, slot: u32) -> usize {
-        let limit = self.shared.config.mqtt.max_packet_size as usize;
+        let limit = self.mqtt_of(slot).max_packet_size as usize;
         match self.connections.get(slot as usize).map(|c| c.phase) {
             Some(Phase::Online(_)) => limit,
             _ => limit.min(MAX_CONNECT_BYTES),

@@ -30,7 +30,7 @@ impl EventLoop {
         let Some(connection) = self.connections.get_mut(slot as usize) else {
             return;
         };
-        let shut = connection.transport.socket().shutdown(Shutdown::Write);
+        let shut = connection.transport.tcp().shutdown(Shutdown::Write);
         if shut.is_err() {
             self.connections.try_remove(slot as usize); // the peer is gone already
             return;
@@ -80,7 +80,7 @@ impl Connection {
     fn discard(&mut self, scratch: &mut [u8]) -> Option<usize> {
         use std::io::{ErrorKind, Read as _};
 
-        match self.transport.socket().read(scratch) {
+        match self.transport.tcp().read(scratch) {
             Ok(0) => None,
             Ok(n) => Some(n),
             Err(e) if matches!(e.kind(), ErrorKind::WouldBlock | ErrorKind::Interrupted) => Some(0),

@@ -7,6 +7,8 @@
 //! - [`output`]: packets to bytes out.  - [`backlog`]: deliveries that were kept.
 //! - [`inbox`]: what other threads ask. - [`timers`]: connect deadlines, keep-alive.
 //! - [`wheel`]: the timer wheel.        - [`proxied`]: PROXY headers, addresses refused.
+//! - [`encrypted`] connections: TLS handshakes in their turn.
+//! - [`zones`]: whose options hold.
 //! - [`linger`]: closing without losing the last words.
 //! - [`fanout`]: messages for very many receivers, and the budget of a turn.
 //!
@@ -14,6 +16,7 @@
 
 mod accept;
 mod backlog;
+mod encrypted;
 mod fanout;
 mod inbox;
 mod input;
@@ -22,6 +25,7 @@ mod output;
 mod proxied;
 mod timers;
 mod wheel;
+mod zones;
 
 use std::{
     collections::VecDeque,
@@ -35,7 +39,7 @@ use mio::{Events, Poll, Token, net::TcpListener};
 use slab::Slab;
 use vallum_policy::pipeline::Pipeline;
 
-use self::{fanout::Fanouts, wheel::Wheel};
+use self::{encrypted::Handshakes, fanout::Fanouts, wheel::Wheel};
 pub(crate) use self::{fanout::Routed, input::Flow, output::Outgoing};
 use crate::{
     clock,
@@ -99,6 +103,10 @@ pub(crate) struct EventLoop {
     dirty: VecDeque<(u32, u32)>,
     /// Connections whose last read filled the buffer.
     ready: VecDeque<(u32, u32)>,
+    /// TLS handshakes whose turn is to come.
+    handshakes: Handshakes,
+    /// What one read brought, decrypted; empty until the first TLS connection.
+    clear: Vec<u8>,
     /// Sessions online since the last second whose credentials expire: their timers are not armed yet.
     pub(crate) unarmed: Vec<SessionRef>,
     /// Retained messages still to be sent, a slice a turn.
@@ -167,6 +175,8 @@ impl EventLoop {
             pool: BufferPool::default(),
             dirty: VecDeque::new(),
             ready: VecDeque::new(),
+            handshakes: Handshakes::default(),
+            clear: Vec::new(),
             unarmed: Vec::new(),
             replays: VecDeque::new(),
             fanouts: Fanouts::default(),
@@ -218,6 +228,7 @@ impl EventLoop {
                 self.pipeline = self.shared.pipeline();
             }
             self.fanouts.begin_part();
+            self.shake_hands_again();
             self.read_again();
             for event in &events {
                 match event.token() {
@@ -272,7 +283,7 @@ impl EventLoop {
             let both = mio::Interest::READABLE | mio::Interest::WRITABLE;
             let registry = self.poll.registry();
             if registry
-                .reregister(connection.transport.socket(), token, both)
+                .reregister(connection.transport.tcp(), token, both)
                 .is_err()
             {
                 self.close(slot, Close::PeerGone);
@@ -285,6 +296,7 @@ impl EventLoop {
         if self.congested {
             Some(Duration::from_millis(1))
         } else if !self.ready.is_empty()
+            || !self.handshakes.is_empty()
             || !self.dirty.is_empty()
             || !self.replays.is_empty()
             || !self.incoming.is_empty()
@@ -361,21 +373,42 @@ mod tests {
     use std::{
         io::{ErrorKind, Read as _},
         net::{TcpListener, TcpStream as Peer},
+        sync::atomic::AtomicUsize,
     };
 
     use mio::net::TcpStream;
 
     use super::*;
-    use crate::{connection::Phase, support, transport::Transport};
+    use crate::{
+        connection::Phase,
+        listener::access::AccessRules,
+        shared::ListenerInfo,
+        support,
+        transport::{Transport, socket::Socket},
+    };
 
     /// A connection of `event_loop`: its slot, and the other end.
     fn connect(event_loop: &mut EventLoop, listener: &TcpListener) -> (u32, Peer) {
         let peer = Peer::connect(listener.local_addr().unwrap()).unwrap();
         let (stream, address) = listener.accept().unwrap();
         stream.set_nonblocking(true).unwrap();
-        let transport = Transport::Tcp(TcpStream::from_std(stream));
+        let transport = Transport::Direct(Socket::Plain(TcpStream::from_std(stream)));
         let connection = Connection::new(transport, address, 0, Phase::AwaitConnect, 0);
         (event_loop.adopt(connection).unwrap(), peer)
+    }
+
+    fn open_listener() -> ListenerInfo {
+        ListenerInfo {
+            id: "tcp:default".into(),
+            zone: 0,
+            address: ([127, 0, 0, 1], 0).into(),
+            max_connections: usize::MAX,
+            connections: AtomicUsize::new(1),
+            access: AccessRules::compile(&[]).unwrap(),
+            proxies: None,
+            websocket: None,
+            tls: None,
+        }
     }
 
     #[test]
@@ -383,7 +416,7 @@ mod tests {
         let shared = Shared::new(
             support::config(1, &[], &[]),
             support::policy("null", "false"),
-            Vec::new(),
+            vec![open_listener()],
             1,
         );
         let mut event_loop = EventLoop::new(Arc::new(shared.unwrap()), 0, Vec::new()).unwrap();

@@ -287,12 +287,6 @@ impl EventLoop {
         if options.no_local && outgoing.publisher == Some(to) {
             return;
         }
-        let upgrade = self.shared.config.mqtt.upgrade_qos;
-        let qos = if upgrade {
-            outgoing.qos.max(options.qos)
-        } else {
-            outgoing.qos.min(options.qos)
-        };
         let retain = outgoing.retain && options.retain_as_published;
         let Some(session) = self.session_mut(to) else {
             if let Some(group) = group {
@@ -302,7 +296,9 @@ impl EventLoop {
             }
             return;
         };
-        let Some(slot) = session.connection else {
+        let (zone, connection, may_send) = (session.zone, session.connection, session.may_send());
+        let qos = self.mqtt_in(zone).delivery_qos(outgoing.qos, options.qos);
+        let Some(slot) = connection else {
             self.queue_delivery(target, qos, retain, outgoing);
             return;
         };
@@ -310,7 +306,6 @@ impl EventLoop {
             self.write_delivery(slot, options, qos, retain, outgoing, None);
             return;
         }
-        let may_send = session.may_send();
         if may_send && self.outbox_has_room(slot) {
             let delivery = Delivery {
                 message: outgoing.keep(),
@@ -333,16 +328,20 @@ impl EventLoop {
     pub(crate) fn outbox_has_room(&self, slot: u32) -> bool {
         self.connections
             .get(slot as usize)
-            .is_some_and(|c| c.out.len() < self.shared.config.mqtt.max_outbox_bytes)
+            .is_some_and(|c| c.out.len() < self.shared.config.max_outbox_bytes)
     }
 
     /// Keep a delivery until the client is there or has room.
     fn queue_delivery(&mut self, to: Target, qos: QoS, retain: bool, outgoing: &mut Outgoing<'_>) {
-        let mqtt = &self.shared.config.mqtt;
+        let Some(zone) = self.session_mut(to.session).map(|session| session.zone) else {
+            return;
+        };
+        let mqtt = self.mqtt_in(zone);
         if qos == QoS::AtMostOnce && !mqtt.mqueue_store_qos0 {
             return;
         }
         let limit = mqtt.max_mqueue_len;
+        let priority = mqtt.priority_of(outgoing.topic);
         let delivery = Delivery {
             message: outgoing.keep(),
             qos,
@@ -353,7 +352,11 @@ impl EventLoop {
         let Some(session) = self.session_mut(to.session) else {
             return;
         };
-        if session.queue_mut().push(delivery, limit).is_some() {
+        if session
+            .queue_mut()
+            .push(delivery, priority, limit)
+            .is_some()
+        {
             self.metrics().dropped_queue_full.add(1);
         }
     }
@@ -368,7 +371,7 @@ impl EventLoop {
         outgoing: &mut Outgoing<'_>,
         id: Option<NonZeroU16>,
     ) {
-        let limit = self.shared.config.mqtt.max_outbox_bytes;
+        let limit = self.shared.config.max_outbox_bytes;
         let now = self.now;
         let Some(connection) = self.connections.get_mut(slot as usize) else {
             return;
@@ -382,14 +385,25 @@ impl EventLoop {
         let shared = outgoing.shared_payload().cloned();
         let out = connection.out.buffer(&mut self.pool);
         let before = out.len();
-        if options.id != 0 && version == Version::V5 {
-            let ids = [options.id];
+        let own_ids = [options.id];
+        let ids: &[u32] = if options.id == 0 { &[] } else { &own_ids };
+        let aliases = connection
+            .v5
+            .as_deref_mut()
+            .and_then(|v5| v5.outgoing.as_mut());
+        if aliases.is_some() || (options.id != 0 && version == Version::V5) {
             let parts = PublishParts {
-                subscription_ids: &ids,
+                subscription_ids: ids,
                 packet_id: id,
                 ..outgoing.parts(version, qos, retain, now)
             };
-            encode(&parts, shared.is_some(), out);
+            match aliases {
+                // Beside a payload that is worth sharing, a topic is not worth an alias.
+                Some(aliases) if shared.is_none() => aliases.encode(&parts, max_packet, out),
+                _ => {
+                    encode(&parts, shared.is_some(), out);
+                }
+            }
         } else {
             let encoded = &mut outgoing.encoded;
             let span = encoded

@@ -42,12 +42,7 @@ impl EventLoop {
         }
         connection.phase = Phase::AwaitConnect;
         let (peer, listener) = (connection.peer, connection.listener);
-        let admitted = self
-            .shared
-            .listeners
-            .get(usize::from(listener))
-            .is_some_and(|info| info.access.admit(peer.ip()));
-        if !admitted {
+        if !self.listener(listener).access.admit(peer.ip()) {
             self.refuse_address(listener, peer);
             self.close(slot, Close::PeerGone);
             return false;

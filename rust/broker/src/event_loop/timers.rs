@@ -5,7 +5,10 @@ use std::mem;
 use vallum_mqtt::packet::ReasonCode;
 
 use super::{EventLoop, accept::seconds_up, linger::LINGER_SECONDS, wheel::Entry};
-use crate::connection::{Connection, Phase, disconnect::Close};
+use crate::{
+    connection::{Connection, Phase, disconnect::Close},
+    transport::tls::failure,
+};
 
 impl EventLoop {
     /// Look at a connection in broker second `at`.
@@ -29,19 +32,19 @@ impl EventLoop {
         }
     }
 
-    /// Seconds a connection has for what must come before it is a client: its PROXY header, its CONNECT.
+    /// Seconds a connection has, from accept, for the next of what must come before it is a client: its
+    /// PROXY header, its TLS handshake, its CONNECT.
     pub(super) fn patience_for_connect(&self, connection: &Connection) -> Option<u32> {
-        let idle_timeout = self.shared.config.mqtt.idle_timeout_ms.map(seconds_up);
-        if connection.phase != Phase::AwaitProxyHeader {
-            return idle_timeout;
-        }
-        let header = self
-            .shared
-            .listeners
-            .get(usize::from(connection.listener))
-            .and_then(|info| info.proxies.as_ref())
-            .map(|proxies| seconds_up(proxies.timeout_ms));
-        header.into_iter().chain(idle_timeout).min()
+        let listener = self.listener(connection.listener);
+        let idle_timeout = self.mqtt_in(listener.zone).idle_timeout_ms.map(seconds_up);
+        let sooner = if connection.phase == Phase::AwaitProxyHeader {
+            listener.proxies.as_ref().map(|proxies| proxies.timeout_ms)
+        } else if connection.transport.shaking_hands().is_some() {
+            listener.tls.as_ref().map(|tls| tls.handshake_timeout_ms())
+        } else {
+            None
+        };
+        sooner.map(seconds_up).into_iter().chain(idle_timeout).min()
     }
 
     fn look_at(&mut self, (slot, generation): Entry) {
@@ -54,7 +57,10 @@ impl EventLoop {
         }
         match connection.phase {
             // Counted from accept, or from the complete CONNECT: one that drips in extends nothing.
-            Phase::AwaitProxyHeader | Phase::AwaitConnect | Phase::AwaitVerdict => {
+            Phase::AwaitProxyHeader
+            | Phase::AwaitConnect
+            | Phase::AwaitVerdict
+            | Phase::AwaitAuth => {
                 let Some(patience) = self.patience_for_connect(connection) else {
                     return;
                 };
@@ -62,6 +68,8 @@ impl EventLoop {
                 if now >= dead_at {
                     if connection.phase == Phase::AwaitProxyHeader {
                         self.refuse_proxy_header(slot, "proxy_header_timeout");
+                    } else if connection.transport.shaking_hands().is_some() {
+                        self.refuse_handshake(slot, &failure::timeout(), Close::PeerGone);
                     } else {
                         self.close(slot, Close::ConnectTimeout);
                     }
@@ -69,19 +77,24 @@ impl EventLoop {
                     self.watch(dead_at, (slot, generation));
                 }
             }
-            Phase::Online(_) if connection.patience > 0 => {
-                let dead_at = connection.last_packet.saturating_add(connection.patience);
-                if connection.held {
-                    // Nobody listens to it, so its silence says nothing.
-                    let patience = connection.patience;
-                    self.watch(now.saturating_add(patience), (slot, generation));
-                } else if now >= dead_at {
-                    self.close(slot, Close::Server(ReasonCode::KeepAliveTimeout));
+            Phase::Online(session) => {
+                // While nobody listens to it, its silence says nothing.
+                let heard = if connection.held {
+                    now
                 } else {
-                    self.watch(dead_at, (slot, generation));
+                    connection.last_packet
+                };
+                let dead_at =
+                    (connection.patience > 0).then(|| heard.saturating_add(connection.patience));
+                if dead_at.is_some_and(|dead_at| now >= dead_at) {
+                    self.close(slot, Close::Server(ReasonCode::KeepAliveTimeout));
+                    return;
+                }
+                let retry_at = self.retry(slot, session);
+                if let Some(next) = dead_at.into_iter().chain(retry_at).min() {
+                    self.watch(next, (slot, generation));
                 }
             }
-            Phase::Online(_) => {}
             Phase::Lingering(_) => {
                 let until = connection.last_packet.saturating_add(LINGER_SECONDS);
                 if now >= until {

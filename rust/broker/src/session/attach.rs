@@ -10,7 +10,14 @@ use vallum_policy::{decision::AuthenticatedClient, profile::Profile};
 
 use super::{Session, SessionRef, state::Will};
 use crate::{
-    connection::{Phase, V5State, connect::Refused, disconnect::Close},
+    config::MqttConfig,
+    connection::{
+        Phase, V5State,
+        alias::OutgoingAliases,
+        auth::{Enhanced, Proof},
+        connect::Refused,
+        disconnect::Close,
+    },
     event::Event,
     event_loop::{EventLoop, Flow},
 };
@@ -28,6 +35,7 @@ pub(crate) struct Accepted {
 
 /// What a CONNECT asks of its session.
 #[derive(Debug)]
+#[allow(clippy::struct_excessive_bools, reason = "as the packet has them")]
 pub(crate) struct Wishes {
     pub(crate) clean_start: bool,
     /// Seconds the session is to outlive the connection, as granted.
@@ -39,6 +47,14 @@ pub(crate) struct Wishes {
     pub(crate) receive_maximum: u16,
     /// The broker chose the client identifier.
     pub(crate) assigned: bool,
+    /// Aliases the client takes for topics of messages to it.
+    pub(crate) topic_alias_maximum: u16,
+    /// It asks for Response Information.
+    pub(crate) response_information: bool,
+    /// It wants no reason strings.
+    pub(crate) no_problem_information: bool,
+    /// It came in by enhanced authentication.
+    pub(crate) proof: Option<Box<Proof>>,
 }
 
 impl EventLoop {
@@ -100,10 +116,15 @@ impl EventLoop {
             }
             reference
         };
-        self.go_online(slot, session, accepted, resumed.is_some());
+        if !self.go_online(slot, session, accepted, resumed.is_some()) {
+            return Flow::Closed;
+        }
         if resumed.is_some() {
             self.tell_groups(session, true);
             self.resume(session);
+        }
+        if !self.shared.auto_subscriptions.is_empty() {
+            self.auto_subscribe(slot, session);
         }
         Flow::Continue
     }
@@ -120,51 +141,73 @@ impl EventLoop {
         })
     }
 
-    /// Bind connection and session together and say so.
-    fn go_online(&mut self, slot: u32, reference: SessionRef, accepted: Accepted, present: bool) {
-        let window = accepted
+    /// Bind connection and session together and say so; `false` if the connection is closed instead.
+    fn go_online(
+        &mut self,
+        slot: u32,
+        reference: SessionRef,
+        accepted: Accepted,
+        present: bool,
+    ) -> bool {
+        let zone = self.zone_of(slot);
+        let mqtt = self.mqtt_in(zone);
+        let window = accepted.wishes.receive_maximum.min(mqtt.max_inflight);
+        let keep_alive = mqtt.server_keepalive.unwrap_or(accepted.wishes.keep_alive);
+        let patience = f64::from(keep_alive) * mqtt.keepalive_multiplier;
+        let aliases = accepted
             .wishes
-            .receive_maximum
-            .min(self.shared.config.mqtt.max_inflight);
+            .topic_alias_maximum
+            .min(mqtt.max_topic_alias_out);
+        let retry_interval = mqtt.retry_interval;
         let expire_at = accepted.client.expire_at;
         let client_id = Arc::clone(&accepted.client.info.client_id);
         let Some(session) = self.session_mut(reference) else {
-            return;
+            return false;
         };
         session.client = Arc::clone(&accepted.client);
         session.connection = Some(slot);
         session.expiry_interval = accepted.wishes.expiry_interval;
         session.window = window;
-        let keep_alive = self
-            .shared
-            .config
-            .mqtt
-            .server_keepalive
-            .unwrap_or(accepted.wishes.keep_alive);
-        let patience = f64::from(keep_alive) * self.shared.config.mqtt.keepalive_multiplier;
+        session.zone = zone;
         let now = self.now;
         let Some(connection) = self.connections.get_mut(slot as usize) else {
-            return;
+            return false;
         };
         connection.phase = Phase::Online(reference.slot);
         #[allow(
             clippy::cast_possible_truncation,
             clippy::cast_sign_loss,
-            reason = "65,535 x 65,535 at most"
+            reason = "65,535 x 65,535 at most, and 1"
         )]
         {
-            connection.patience = patience.ceil() as u32;
+            // Packets are noted to the second: one more keeps us from closing before the time is up.
+            connection.patience = if keep_alive == 0 {
+                0
+            } else {
+                patience.ceil() as u32 + 1
+            };
         }
-        if connection.version == Version::V5 {
-            connection.v5 = Some(Box::<V5State>::default());
+        if aliases > 0 || accepted.wishes.no_problem_information || accepted.wishes.proof.is_some()
+        {
+            let proof = accepted.wishes.proof.as_ref();
+            connection.v5 = Some(Box::new(V5State {
+                incoming: None,
+                outgoing: (aliases > 0).then(|| Box::new(OutgoingAliases::new(aliases))),
+                enhanced: proof.map(|proof| Box::new(Enhanced::new(proof.method.clone()))),
+                no_problem_information: accepted.wishes.no_problem_information,
+            }));
         }
-        if connection.patience > 0 {
-            let entry = (slot, connection.generation);
-            let at = now.saturating_add(connection.patience);
-            self.watch(at, entry);
+        let entry = (slot, connection.generation);
+        let keep_alive = (connection.patience > 0).then_some(connection.patience);
+        let retry = retry_interval.filter(|_| connection.version != Version::V5);
+        if let Some(first) = keep_alive.into_iter().chain(retry).min() {
+            self.watch(now.saturating_add(first), entry);
         }
         self.metrics().client_connected.add(1);
-        self.send_connack(slot, &accepted, &client_id, present);
+        if !self.send_connack(slot, &accepted, &client_id, present) {
+            self.close(slot, Close::PeerGone);
+            return false;
+        }
         if let Some(session) = self.session_mut(reference) {
             session.will = accepted.wishes.will;
         }
@@ -175,6 +218,7 @@ impl EventLoop {
                 self.unarmed.push(reference);
             }
         }
+        true
     }
 
     /// Have the control plane end the connection when its credentials expire.
@@ -196,76 +240,41 @@ impl EventLoop {
 
     /// CONNACK with what differs from the defaults (section 3.2.2.3).
     ///
-    /// Where that exceeds the client's Maximum Packet Size, what is merely good to know is left out
-    /// [MQTT-3.1.2-24]. The bare CONNACK is sent whatever the limit: one that leaves no room for it
-    /// would forbid every answer.
-    fn send_connack(&mut self, slot: u32, accepted: &Accepted, client_id: &str, present: bool) {
+    /// Where that exceeds the client's Maximum Packet Size, what is merely good to know is left out.
+    /// `false` if there is no room even for what the client must know: nothing may be sent then
+    /// [MQTT-3.1.2-24], and a connection without CONNACK cannot go on.
+    fn send_connack(
+        &mut self,
+        slot: u32,
+        accepted: &Accepted,
+        client_id: &str,
+        present: bool,
+    ) -> bool {
         let Some(connection) = self.connections.get(slot as usize) else {
-            return;
+            return false;
         };
         let (version, limit) = (connection.version, connection.max_packet_out as usize);
+        let mut bytes = self.pool.take();
+        let mqtt = self.mqtt_of(slot);
         let mut ack = ConnAck::new(ReasonCode::Success, present);
         if version == Version::V5 {
-            self.must_know(&mut ack.properties, accepted, client_id);
-            self.good_to_know(&mut ack.properties);
+            must_know(mqtt, &mut ack.properties, accepted, client_id);
+            good_to_know(mqtt, &mut ack.properties, accepted);
         }
-        let mut bytes = self.pool.take();
         let mut fits = ack.encode(version, &mut bytes).is_ok() && bytes.len() <= limit;
         if !fits {
             bytes.clear();
             ack.properties = ConnAckProperties::default();
-            self.must_know(&mut ack.properties, accepted, client_id);
+            must_know(mqtt, &mut ack.properties, accepted, client_id);
             fits = ack.encode(version, &mut bytes).is_ok() && bytes.len() <= limit;
         }
-        if !fits {
-            bytes.clear();
-            let _ = ConnAck::new(ReasonCode::Success, present).encode(version, &mut bytes);
-        }
-        if let Some(connection) = self.connections.get_mut(slot as usize) {
+        if fits && let Some(connection) = self.connections.get_mut(slot as usize) {
             let out = connection.out.buffer(&mut self.pool);
             out.extend_from_slice(&bytes);
         }
         self.pool.give(bytes);
         self.mark_dirty(slot);
-    }
-
-    /// Properties without which the client would go by wrong values.
-    fn must_know<'a>(
-        &self,
-        properties: &mut ConnAckProperties<'a>,
-        accepted: &Accepted,
-        client_id: &'a str,
-    ) {
-        let wishes = &accepted.wishes;
-        if wishes.expiry_interval != wishes.expiry_requested {
-            properties.session_expiry_interval = Some(wishes.expiry_interval);
-        }
-        if wishes.assigned {
-            properties.assigned_client_identifier = Some(client_id);
-        }
-        properties.server_keep_alive = self.shared.config.mqtt.server_keepalive;
-    }
-
-    /// Properties that say what the broker accepts; it enforces them anyway.
-    fn good_to_know(&self, properties: &mut ConnAckProperties<'_>) {
-        let mqtt = &self.shared.config.mqtt;
-        properties.receive_maximum = mqtt.max_awaiting_rel.and_then(NonZeroU16::new);
-        if mqtt.max_qos_allowed < QoS::ExactlyOnce.as_u8() {
-            properties.maximum_qos = QoS::from_u8(mqtt.max_qos_allowed);
-        }
-        if !mqtt.retain_available {
-            properties.retain_available = Some(false);
-        }
-        properties.maximum_packet_size = NonZeroU32::new(mqtt.max_packet_size);
-        if mqtt.max_topic_alias > 0 {
-            properties.topic_alias_maximum = Some(mqtt.max_topic_alias);
-        }
-        if !mqtt.wildcard_subscription {
-            properties.wildcard_subscription_available = Some(false);
-        }
-        if !mqtt.shared_subscription {
-            properties.shared_subscription_available = Some(false);
-        }
+        fits
     }
 
     /// Send again what was under way, then what waited [MQTT-4.4.0-1].
@@ -276,5 +285,54 @@ impl EventLoop {
             window.begin_resend();
         }
         self.pump(reference.slot);
+    }
+}
+
+/// Properties without which the client would go by wrong values.
+fn must_know<'a>(
+    mqtt: &MqttConfig,
+    properties: &mut ConnAckProperties<'a>,
+    accepted: &'a Accepted,
+    client_id: &'a str,
+) {
+    let wishes = &accepted.wishes;
+    if wishes.expiry_interval != wishes.expiry_requested {
+        properties.session_expiry_interval = Some(wishes.expiry_interval);
+    }
+    if wishes.assigned {
+        properties.assigned_client_identifier = Some(client_id);
+    }
+    properties.server_keep_alive = mqtt.server_keepalive;
+    if let Some(proof) = &wishes.proof {
+        properties.authentication_method = Some(&proof.method); // [MQTT-4.12.0-5]
+        properties.authentication_data = proof.data.as_deref();
+    }
+}
+
+/// Properties that say what the broker accepts; it enforces them anyway.
+fn good_to_know<'a>(
+    mqtt: &'a MqttConfig,
+    properties: &mut ConnAckProperties<'a>,
+    accepted: &Accepted,
+) {
+    if accepted.wishes.response_information && !mqtt.response_information.is_empty() {
+        properties.response_information = Some(&mqtt.response_information);
+    }
+    properties.receive_maximum = mqtt.max_awaiting_rel.and_then(NonZeroU16::new);
+    if mqtt.max_qos_allowed < QoS::ExactlyOnce.as_u8() {
+        properties.maximum_qos = QoS::from_u8(mqtt.max_qos_allowed);
+    }
+    if !mqtt.retain_available {
+        properties.retain_available = Some(false);
+    }
+    properties.maximum_packet_size = NonZeroU32::new(mqtt.max_packet_size);
+    if mqtt.max_topic_alias > 0 {
+        properties.topic_alias_maximum = Some(mqtt.max_topic_alias);
+    }
+    if !mqtt.wildcard_subscription {
+        properties.wildcard_subscription_available = Some(false);
+    }
+    if !mqtt.shared_subscription {
+        properties.shared_subscription_available = Some(false);
     }
 }

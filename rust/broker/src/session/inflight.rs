@@ -5,6 +5,8 @@
 
 use std::{collections::VecDeque, num::NonZeroU16};
 
+use vallum_mqtt::packet::QoS;
+
 use crate::message::Delivery;
 
 /// One identifier's state.
@@ -16,6 +18,18 @@ enum Slot {
     Released,
     /// Over; kept until the ones before it are over too.
     Done,
+}
+
+/// What an acknowledgement did.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Settled {
+    /// It is the answer that was due.
+    Known,
+    /// No delivery of this identifier is under way.
+    Unknown,
+    /// A delivery is, but this is no answer to it: a PUBACK to `QoS` 2, a PUBREC to `QoS` 1, a PUBCOMP
+    /// before its PUBREL [MQTT-4.3.2-3] [MQTT-4.3.3-3].
+    Mismatch,
 }
 
 /// What to send again when the client comes back [MQTT-4.4.0-1].
@@ -39,6 +53,10 @@ pub struct Inflight {
     resend_at: usize,
     /// Deliveries from there on that are still to be sent again.
     unsent: u16,
+    /// Slots that stood at the front when [`Inflight::overdue`] looked last.
+    seen: usize,
+    /// Broker second when it did.
+    seen_at: u32,
 }
 
 impl Default for Inflight {
@@ -49,6 +67,8 @@ impl Default for Inflight {
             open: 0,
             resend_at: usize::MAX,
             unsent: 0,
+            seen: 0,
+            seen_at: 0,
         }
     }
 }
@@ -90,50 +110,59 @@ impl Inflight {
         self.slots.get_mut(distance(self.first, id)?)
     }
 
-    /// PUBACK: `true` if it ended a delivery of `QoS` 1.
-    pub fn on_puback(&mut self, id: u16) -> bool {
+    /// PUBACK: ends a delivery of `QoS` 1.
+    pub fn on_puback(&mut self, id: u16) -> Settled {
         match self.slot(id) {
+            Some(Slot::Sent(delivery)) if delivery.qos == QoS::AtLeastOnce => {
+                self.finish(id);
+                Settled::Known
+            }
+            Some(Slot::Sent(_) | Slot::Released) => Settled::Mismatch,
+            Some(Slot::Done) | None => Settled::Unknown,
+        }
+    }
+
+    /// PUBREC: if it is [`Settled::Known`], PUBREL is due, unless `failed` ended the delivery.
+    pub fn on_pubrec(&mut self, id: u16, failed: bool) -> Settled {
+        match self.slot(id) {
+            Some(Slot::Sent(delivery)) if delivery.qos != QoS::ExactlyOnce => Settled::Mismatch,
+            Some(Slot::Sent(_) | Slot::Released) if failed => {
+                self.finish(id);
+                Settled::Known
+            }
             Some(slot @ Slot::Sent(_)) => {
-                *slot = Slot::Done;
+                *slot = Slot::Released;
+                self.answered(id);
+                Settled::Known
+            }
+            Some(Slot::Released) => Settled::Known,
+            Some(Slot::Done) | None => Settled::Unknown,
+        }
+    }
+
+    /// PUBCOMP: ends a delivery of `QoS` 2.
+    pub fn on_pubcomp(&mut self, id: u16) -> Settled {
+        match self.slot(id) {
+            Some(Slot::Released) => {
+                self.finish(id);
+                Settled::Known
+            }
+            Some(Slot::Sent(_)) => Settled::Mismatch,
+            Some(Slot::Done) | None => Settled::Unknown,
+        }
+    }
+
+    /// End a delivery, however far it has come.
+    pub fn finish(&mut self, id: u16) {
+        let Some(slot) = self.slot(id) else { return };
+        match std::mem::replace(slot, Slot::Done) {
+            Slot::Sent(_) => {
                 self.answered(id);
                 self.close_one();
-                true
             }
-            _ => false,
+            Slot::Released => self.close_one(),
+            Slot::Done => {}
         }
-    }
-
-    /// PUBREC: `true` if the identifier is known, so PUBREL is due. `failed` ends the delivery.
-    pub fn on_pubrec(&mut self, id: u16, failed: bool) -> bool {
-        match self.slot(id) {
-            Some(slot @ Slot::Sent(_)) => {
-                *slot = if failed { Slot::Done } else { Slot::Released };
-                self.answered(id);
-                if failed {
-                    self.close_one();
-                }
-                true
-            }
-            Some(Slot::Released) => true,
-            _ => false,
-        }
-    }
-
-    /// PUBCOMP: `true` if it ended a delivery of `QoS` 2.
-    pub fn on_pubcomp(&mut self, id: u16) -> bool {
-        match self.slot(id) {
-            Some(slot @ Slot::Released) => {
-                *slot = Slot::Done;
-                self.close_one();
-                true
-            }
-            _ => false,
-        }
-    }
-
-    /// End a delivery that was never sent.
-    pub fn cancel(&mut self, id: u16) {
-        self.on_puback(id);
     }
 
     /// An answer came for a delivery before it was sent again.
@@ -148,6 +177,7 @@ impl Inflight {
         while matches!(self.slots.front(), Some(Slot::Done)) {
             self.slots.pop_front();
             self.first = advance(self.first, 1);
+            self.seen = self.seen.saturating_sub(1);
             if self.resend_at != usize::MAX {
                 self.resend_at = self.resend_at.saturating_sub(1);
             }
@@ -174,6 +204,28 @@ impl Inflight {
             .iter()
             .filter(|slot| matches!(slot, Slot::Sent(_)));
         self.unsent = sent.count() as u16;
+        self.seen = 0;
+    }
+
+    /// What nothing was heard of for `interval` seconds, in the order it was sent first. It looks once an
+    /// interval, so what it gives has waited for one to two of them.
+    pub fn overdue(&mut self, now: u32, interval: u32) -> Vec<Resend> {
+        if self.is_resending() || now < self.seen_at.saturating_add(interval) {
+            return Vec::new();
+        }
+        let front = self.slots.iter().take(self.seen).enumerate();
+        let overdue = front
+            .filter_map(|(index, slot)| {
+                let id = identifier(advance(self.first, index));
+                match slot {
+                    Slot::Sent(delivery) => Some(Resend::Publish(id, delivery.clone())),
+                    Slot::Released => Some(Resend::PubRel(id)),
+                    Slot::Done => None,
+                }
+            })
+            .collect();
+        (self.seen, self.seen_at) = (self.slots.len(), now);
+        overdue
     }
 
     /// Whether something is still to be sent again.
@@ -241,12 +293,14 @@ mod tests {
     #![allow(clippy::unwrap_used, reason = "tests")]
     use std::sync::Arc;
 
-    use vallum_mqtt::packet::QoS;
-
     use super::*;
     use crate::message::Message;
 
     fn delivery() -> Delivery {
+        of(QoS::AtLeastOnce)
+    }
+
+    fn of(qos: QoS) -> Delivery {
         Delivery {
             message: Arc::new(Message {
                 topic: "t".into(),
@@ -257,7 +311,7 @@ mod tests {
                 publisher: None,
                 expires_at: None,
             }),
-            qos: QoS::AtLeastOnce,
+            qos,
             retain: false,
             subscription_id: 0,
             group: None,
@@ -270,7 +324,7 @@ mod tests {
         for round in 0..3u32 {
             for expected in 1..=65_535u16 {
                 assert_eq!(window.push(delivery()).get(), expected, "round {round}");
-                assert!(window.on_puback(expected));
+                assert_eq!(window.on_puback(expected), Settled::Known);
             }
         }
         assert!(window.is_empty());
@@ -281,8 +335,8 @@ mod tests {
         let mut window = Inflight::default();
         let ids: Vec<u16> = (0..5).map(|_| window.push(delivery()).get()).collect();
         for id in ids.iter().rev() {
-            assert!(window.on_puback(*id));
-            assert!(!window.on_puback(*id), "a second PUBACK is ignored");
+            assert_eq!(window.on_puback(*id), Settled::Known);
+            assert_eq!(window.on_puback(*id), Settled::Unknown, "a second PUBACK");
         }
         assert!(window.is_empty());
         assert_eq!(window.push(delivery()).get(), 6);
@@ -291,20 +345,38 @@ mod tests {
     #[test]
     fn qos2_walks_its_states() {
         let mut window = Inflight::default();
-        let id = window.push(delivery()).get();
-        assert!(!window.on_pubcomp(id));
-        assert!(window.on_pubrec(id, false));
-        assert!(
-            window.on_pubrec(id, false),
-            "a repeated PUBREC is answered again"
-        );
+        let id = window.push(of(QoS::ExactlyOnce)).get();
+        assert_eq!(window.on_puback(id), Settled::Mismatch);
+        assert_eq!(window.on_pubcomp(id), Settled::Mismatch);
+        assert_eq!(window.on_pubrec(id, false), Settled::Known);
+        assert_eq!(window.on_puback(id), Settled::Mismatch);
+        assert_eq!(window.on_pubrec(id, false), Settled::Known, "repeated");
         window.begin_resend();
         assert!(matches!(
             window.next_resend(1),
             Some(Resend::PubRel(NonZeroU16::MIN))
         ));
-        assert!(window.on_pubcomp(id));
-        assert!(!window.on_pubrec(id, false));
+        assert_eq!(window.on_pubcomp(id), Settled::Known);
+        assert_eq!(window.on_pubrec(id, false), Settled::Unknown);
+    }
+
+    #[test]
+    fn a_pubrec_that_fails_ends_the_delivery_whenever_it_comes() {
+        for released in [false, true] {
+            let mut window = Inflight::default();
+            let id = window.push(of(QoS::ExactlyOnce)).get();
+            if released {
+                assert_eq!(window.on_pubrec(id, false), Settled::Known);
+            }
+            assert_eq!(window.on_pubrec(id, true), Settled::Known);
+            assert!(window.is_empty());
+            assert_eq!(window.on_pubcomp(id), Settled::Unknown);
+        }
+        let mut window = Inflight::default();
+        let id = window.push(delivery()).get();
+        assert_eq!(window.on_pubrec(id, true), Settled::Mismatch);
+        assert_eq!(window.on_pubrec(id, false), Settled::Mismatch);
+        assert_eq!(window.on_puback(id), Settled::Known);
     }
 
     #[test]
@@ -322,10 +394,10 @@ mod tests {
         assert_eq!(next(&mut window), 1);
         assert_eq!(next(&mut window), 0);
         assert!(!window.has_room(100), "nothing new before the old");
-        assert!(window.on_puback(3), "an answer to the first sending");
-        assert!(window.on_puback(1));
+        assert_eq!(window.on_puback(3), Settled::Known, "to the first sending");
+        assert_eq!(window.on_puback(1), Settled::Known);
         assert_eq!(next(&mut window), 2);
-        assert!(window.on_puback(2));
+        assert_eq!(window.on_puback(2), Settled::Known);
         assert_eq!(next(&mut window), 0);
         assert!(window.is_empty() && !window.is_resending());
         assert_eq!(window.push(delivery()).get(), 4);
@@ -337,7 +409,11 @@ mod tests {
     fn unknown_identifiers_do_nothing() {
         let mut window = Inflight::default();
         window.push(delivery());
-        assert!(!window.on_puback(0) && !window.on_puback(2) && !window.on_pubcomp(65_535));
+        for id in [0, 2, 65_535] {
+            assert_eq!(window.on_puback(id), Settled::Unknown);
+            assert_eq!(window.on_pubrec(id, false), Settled::Unknown);
+            assert_eq!(window.on_pubcomp(id), Settled::Unknown);
+        }
         assert_eq!(window.len(), 1);
     }
 }

@@ -9,6 +9,7 @@
 //! - [`queue`]: deliveries that wait for room.
 
 pub(crate) mod attach;
+pub(crate) mod auto_subscribe;
 mod departed;
 mod groups;
 pub mod inflight;

@@ -41,6 +41,8 @@ pub struct Session {
     pub offline_epoch: u32,
     /// Seconds it outlives its connection.
     pub expiry_interval: u32,
+    /// Index of the zone of its last connection.
+    pub zone: u16,
     /// The client's Receive Maximum, already capped by `mqtt.max_inflight`.
     pub window: u16,
     /// Whether the control plane holds a timer for it.
@@ -75,6 +77,7 @@ impl Session {
             connection: None,
             offline_epoch: 0,
             expiry_interval: 0,
+            zone: 0,
             window: 1,
             has_timer: false,
             has_shared: false,

@@ -3,57 +3,83 @@
 //! A closed set, told apart by one branch: plain TCP costs a match and nothing else, other transports
 //! keep their state in one box. All of them are state machines fed with what the socket brought; none
 //! blocks, and "not now" is [`io::ErrorKind::WouldBlock`].
+//!
+//! - [`socket`]: plain or in TLS.   - [`websocket`]: frames on top of either.
+//! - [`tls`]: TLS.                  - [`proxy`]: the header that may come before all of them.
 
 pub mod proxy;
+pub mod socket;
+pub mod tls;
 pub mod websocket;
 
 use std::io::{self, IoSlice, Read as _, Write};
 
 use mio::net::TcpStream;
 
-use self::websocket::WebSocket;
+use self::{socket::Socket, tls::Tls, websocket::WebSocket};
 
 /// The way to a peer.
 #[derive(Debug)]
 pub enum Transport {
-    /// MQTT right on a TCP socket.
-    Tcp(TcpStream),
+    /// MQTT right on the socket.
+    Direct(Socket),
     /// MQTT in a WebSocket.
     WebSocket(Box<WebSocket>),
 }
 
 impl Transport {
-    /// The socket, to be registered with a poll.
-    pub(crate) fn socket(&mut self) -> &mut TcpStream {
+    fn socket(&mut self) -> &mut Socket {
         match self {
-            Self::Tcp(stream) => stream,
-            Self::WebSocket(socket) => socket.socket(),
+            Self::Direct(socket) => socket,
+            Self::WebSocket(websocket) => websocket.socket(),
+        }
+    }
+
+    /// The TCP socket, to be registered with a poll.
+    pub(crate) fn tcp(&mut self) -> &mut TcpStream {
+        self.socket().tcp()
+    }
+
+    /// The TLS connection, if it is one.
+    pub(crate) fn tls(&mut self) -> Option<&mut Tls> {
+        self.socket().tls()
+    }
+
+    /// The TLS connection whose handshake is not over yet, if it is one.
+    pub(crate) fn shaking_hands(&self) -> Option<&Tls> {
+        let socket = match self {
+            Self::Direct(socket) => socket,
+            Self::WebSocket(websocket) => websocket.socket_ref(),
+        };
+        match socket {
+            Socket::Tls(tls) if tls.is_shaking_hands() => Some(tls),
+            _ => None,
         }
     }
 
     /// One read of what the peer sent, as it stands on the wire.
     pub(crate) fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        self.socket().read(buffer)
+        self.tcp().read(buffer)
     }
 
-    /// Write what the transport itself has to say: a response, a pong.
+    /// Write what the transport itself has to say: a handshake, a response, a pong.
     pub(crate) fn write_own(&mut self) -> io::Result<()> {
         match self {
-            Self::Tcp(_) => Ok(()),
-            Self::WebSocket(socket) => socket.write_own(),
+            Self::Direct(socket) => socket.write_own(),
+            Self::WebSocket(websocket) => websocket.write_own(),
         }
     }
 
     /// Whether it has last words of its own, whatever MQTT says.
     pub(crate) fn says_goodbye(&self) -> bool {
-        matches!(self, Self::WebSocket(_))
+        matches!(self, Self::WebSocket(_) | Self::Direct(Socket::Tls(_)))
     }
 
     /// Say goodbye in the transport's own way, as far as the socket takes it.
     pub(crate) fn finish(&mut self) {
         match self {
-            Self::Tcp(_) => {}
-            Self::WebSocket(socket) => socket.finish(),
+            Self::Direct(socket) => socket.finish(),
+            Self::WebSocket(websocket) => websocket.finish(),
         }
     }
 }
@@ -62,13 +88,13 @@ impl Transport {
 impl Write for Transport {
     fn write(&mut self, mqtt: &[u8]) -> io::Result<usize> {
         match self {
-            Self::Tcp(stream) => stream.write(mqtt),
-            Self::WebSocket(socket) => socket.write(mqtt),
+            Self::Direct(socket) => socket.write(mqtt),
+            Self::WebSocket(websocket) => websocket.write(mqtt),
         }
     }
 
     fn write_vectored(&mut self, parts: &[IoSlice<'_>]) -> io::Result<usize> {
-        if let Self::Tcp(stream) = self {
+        if let Self::Direct(Socket::Plain(stream)) = self {
             return stream.write_vectored(parts);
         }
         let mut taken = 0;

@@ -30,7 +30,7 @@ pub(crate) const DEADLINE: Duration = Duration::from_secs(10);
 pub(crate) fn policy(chain: &str, enable_authn: &str) -> Arc<Pipeline> {
     let text = format!(
         r#"{{"version":1,"profile":"hardened","use_username_as_clientid":false,
-        "client_attrs_init":[],"clientid_override":null,
+        "client_attrs_init":[],"clientid_override":null,"zones":{{}},"rewrite":[],
         "authentication":{{"ignore_backend_failures":false,"chain":null,
           "listeners":{{"tcp:default":{{"enable_authn":"{enable_authn}","chain":{chain}}}}}}},
         "authorization":{{"no_match":"allow","deny_action":"ignore","ignore_backend_failures":false,
@@ -68,33 +68,21 @@ pub(crate) fn config(
     listener: &[(&str, serde_json::Value)],
     mqtt: &[(&str, serde_json::Value)],
 ) -> BrokerConfig {
-    let mut document = serde_json::json!({
-        "version": 1, "loops": loops,
-        "listeners": [{"id": "tcp:default", "bind": "127.0.0.1:0", "max_connections": null,
-                       "zone": "default", "backlog": 128, "access_rules": [], "proxy_protocol": null,
-                       "websocket": null}],
-        "mqtt": {"idle_timeout_ms": 15000, "max_packet_size": 1_048_576, "max_clientid_len": 65535,
-                 "max_topic_levels": 128, "max_topic_alias": 65535, "max_qos_allowed": 2,
-                 "retain_available": true, "wildcard_subscription": true, "server_keepalive": null,
-                 "keepalive_multiplier": 1.5, "session_expiry_interval": 7200,
-                 "max_session_expiry_interval": null, "message_expiry_interval": null,
-                 "max_awaiting_rel": 100, "await_rel_timeout": 300, "max_inflight": 32,
-                 "max_mqueue_len": 1000, "mqueue_store_qos0": true, "max_subscriptions": null, "max_filters_per_packet": 10_000,
-                 "upgrade_qos": false, "ignore_loop_deliver": false, "strict_mode": true,
-                 "max_outbox_bytes": 1_048_576, "shared_subscription": true,
-                 "exclusive_subscription": true, "subscription_max_qos_rules": [],
-                 "shared_subscription_strategy": "round_robin",
-                 "shared_subscription_initial_sticky_pick": "random"},
-        "broker": {"shared_subscription_group":
-            {"stuck": {"strategy": "sticky", "initial_sticky_pick": "hash_topic"}}},
-        "retainer": {"enable": true, "max_payload_size": 1_048_576, "max_retained_messages": 0, "max_retained_bytes": 0,
-                     "msg_expiry_interval_ms": 0, "stop_publish_clear_msg": false}
-    });
+    let mut document: serde_json::Value =
+        serde_json::from_str(include_str!("document.json")).unwrap();
+    document["loops"] = loops.into();
     for (key, value) in listener {
         document["listeners"][0][*key] = value.clone();
     }
     for (key, value) in mqtt {
-        document["mqtt"][*key] = value.clone();
+        match *key {
+            // One value for all zones.
+            "shared_subscription_strategy" => {
+                document["shared_subscription"]["strategy"] = value.clone();
+            }
+            "max_outbox_bytes" => document["max_outbox_bytes"] = value.clone(),
+            _ => document["zones"][0]["mqtt"][*key] = value.clone(),
+        }
     }
     serde_json::from_value(document).unwrap()
 }
@@ -177,6 +165,21 @@ impl Client {
         clean_start: bool,
         expiry: u32,
     ) -> Self {
+        let properties = ConnectProperties {
+            session_expiry_interval: (version == Version::V5).then_some(expiry),
+            ..ConnectProperties::default()
+        };
+        Self::connecting_with(broker, version, client_id, clean_start, properties)
+    }
+
+    /// Open and send CONNECT with these properties; the answer is not read.
+    pub(crate) fn connecting_with(
+        broker: &Broker,
+        version: Version,
+        client_id: &str,
+        clean_start: bool,
+        properties: ConnectProperties<'_>,
+    ) -> Self {
         let mut client = Self::open(broker, version);
         let connect = Connect {
             version,
@@ -186,10 +189,7 @@ impl Client {
             will: None,
             user_name: None,
             password: None,
-            properties: ConnectProperties {
-                session_expiry_interval: (version == Version::V5).then_some(expiry),
-                ..ConnectProperties::default()
-            },
+            properties,
         };
         let mut bytes = Vec::new();
         connect.encode(&mut bytes).unwrap();
@@ -348,6 +348,24 @@ impl Client {
                 Err(e) if e.kind() == ErrorKind::ConnectionReset => return Some(Got::Closed),
                 Err(e) => panic!("{e}"),
             }
+        }
+    }
+
+    /// The next packet, as `read` sees it.
+    pub(crate) fn next_packet<T>(&mut self, read: impl FnOnce(&Packet<'_>) -> T) -> T {
+        self.stream.set_read_timeout(Some(DEADLINE)).unwrap();
+        loop {
+            if let Some((header, at)) = FixedHeader::parse(&self.read).unwrap() {
+                let end = at + header.remaining_length as usize;
+                if let Some(body) = self.read.get(at..end).map(<[u8]>::to_vec) {
+                    self.read.drain(..end);
+                    return read(&Packet::decode(self.version, &header, &body).unwrap());
+                }
+            }
+            let mut chunk = [0u8; 8192];
+            let n = self.stream.read(&mut chunk).unwrap();
+            assert!(n > 0, "closed");
+            self.read.extend_from_slice(&chunk[..n]);
         }
     }
 

@@ -84,9 +84,9 @@ const RESERVED: u8 = 0x01;
 impl<'a> Connect<'a> {
     /// Read a CONNECT of any version. `body` is what follows the header, all of it.
     pub fn decode(header: &FixedHeader, body: &'a [u8]) -> Result<Self, DecodeError> {
-        header.check_flags(Version::V5)?;
         let mut reader = Reader::new(body);
         let version = read_version(&mut reader)?;
+        header.check_flags(version)?;
         let flags = reader.u8("connect flags")?;
         if flags & RESERVED != 0 {
             return Err(DecodeError::ReservedBits {

@@ -74,6 +74,8 @@ pub enum DecodeError {
     NoLocalOnShared,
     /// Retain Handling is 3 (section 3.8.3.1).
     BadRetainHandling,
+    /// The Maximum `QoS` of a subscription is 3 (section 3.8.3.1).
+    BadSubscriptionQoS,
     /// A Reason Code this packet cannot carry.
     BadReasonCode {
         /// Whose code.
@@ -142,6 +144,7 @@ impl DecodeError {
             | Self::NoTopicNoAlias
             | Self::NoLocalOnShared
             | Self::BadRetainHandling
+            | Self::BadSubscriptionQoS
             | Self::DuplicateProperty { .. }
             | Self::AuthDataWithoutMethod
             | Self::NoAuthMethod
@@ -185,6 +188,7 @@ impl fmt::Display for DecodeError {
             Self::WildcardInTopic => f.write_str("wildcard in a topic name"),
             Self::NoLocalOnShared => f.write_str("SUBSCRIBE: no-local on a shared subscription"),
             Self::BadRetainHandling => f.write_str("SUBSCRIBE: retain handling 3"),
+            Self::BadSubscriptionQoS => f.write_str("SUBSCRIBE: QoS 3"),
             Self::BadReasonCode { packet, code } => {
                 write!(f, "{packet}: reason code {code:#04x} does not belong here")
             }
@@ -280,6 +284,7 @@ mod tests {
             DecodeError::WildcardInTopic,
             DecodeError::NoLocalOnShared,
             DecodeError::BadRetainHandling,
+            DecodeError::BadSubscriptionQoS,
             DecodeError::BadReasonCode { packet, code: 3 },
             DecodeError::UnknownProperty { id: 0 },
             DecodeError::MisplacedProperty { property },

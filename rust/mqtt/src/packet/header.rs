@@ -119,6 +119,8 @@ pub struct FixedHeader {
     pub flags: u8,
     /// Bytes that follow the header.
     pub remaining_length: u32,
+    /// The length was written with more bytes than it needs: allowed before MQTT 5.0 only.
+    pub padded: bool,
 }
 
 impl FixedHeader {
@@ -133,7 +135,7 @@ impl FixedHeader {
         };
         let value = first >> 4;
         let packet_type = PacketType::from_u8(value).ok_or(DecodeError::BadPacketType { value })?;
-        let Some((remaining_length, size)) = parse_varint(rest)? else {
+        let Some((remaining_length, size, padded)) = parse_length(rest)? else {
             return Ok(None);
         };
         Ok(Some((
@@ -141,15 +143,27 @@ impl FixedHeader {
                 packet_type,
                 flags: first & 0x0f,
                 remaining_length,
+                padded,
             },
             1 + size,
         )))
     }
 
-    /// Check the flags of any packet but PUBLISH [MQTT-2.1.3-1].
+    /// MQTT 5.0 wants the length in its shortest form [MQTT-1.5.5-1]; the versions before have no such
+    /// rule (section 2.2.3 of 3.1.1).
+    pub(super) fn check_length(self, version: Version) -> Result<(), DecodeError> {
+        if self.padded && version.is_v5() {
+            Err(DecodeError::BadLength)
+        } else {
+            Ok(())
+        }
+    }
+
+    /// Check the length and the flags of any packet but PUBLISH [MQTT-2.1.3-1].
     ///
     /// MQTT 3.1 has DUP in PUBREL, SUBSCRIBE and UNSUBSCRIBE; there it is let pass.
     pub(super) fn check_flags(self, version: Version) -> Result<(), DecodeError> {
+        self.check_length(version)?;
         let demanded = self.packet_type.fixed_flags();
         let ignored = if version == Version::V31 && demanded != 0 {
             0b1000
@@ -198,14 +212,20 @@ impl PublishFlags {
 
 /// A Variable Byte Integer and its size; `None` if `buf` ends within it (section 1.5.5).
 pub(super) fn parse_varint(buf: &[u8]) -> Result<Option<(u32, usize)>, DecodeError> {
+    match parse_length(buf)? {
+        Some((_, _, true)) => Err(DecodeError::BadLength), // longer than needed [MQTT-1.5.5-1]
+        Some((value, size, false)) => Ok(Some((value, size))),
+        None => Ok(None),
+    }
+}
+
+/// A Variable Byte Integer, its size, and whether it is longer than needed.
+fn parse_length(buf: &[u8]) -> Result<Option<(u32, usize, bool)>, DecodeError> {
     let mut value = 0;
     for (at, byte) in buf.iter().take(4).enumerate() {
         value |= u32::from(byte & 0x7f) << (7 * at);
         if byte & 0x80 == 0 {
-            if *byte == 0 && at > 0 {
-                return Err(DecodeError::BadLength); // longer than needed [MQTT-1.5.5-1]
-            }
-            return Ok(Some((value, at + 1)));
+            return Ok(Some((value, at + 1, *byte == 0 && at > 0)));
         }
     }
     if buf.len() >= 4 {
@@ -250,6 +270,11 @@ mod tests {
             (PacketType::Publish, 0x0d)
         );
         assert_eq!((header.remaining_length, size), (128, 3));
+        for version in [Version::V31, Version::V311, Version::V5] {
+            let (header, size) = FixedHeader::parse(&[0xc0, 0x80, 0]).unwrap().unwrap();
+            assert_eq!((header.remaining_length, size), (0, 3));
+            assert_eq!(header.check_flags(version).is_ok(), !version.is_v5());
+        }
         assert_eq!(
             FixedHeader::parse(&[0x00]),
             Err(DecodeError::BadPacketType { value: 0 })

@@ -54,6 +54,7 @@ impl<'a> Publish<'a> {
         header: &FixedHeader,
         body: &'a [u8],
     ) -> Result<Self, DecodeError> {
+        header.check_length(version)?;
         let PublishFlags { dup, qos, retain } = PublishFlags::decode(header.flags)?;
         let mut reader = Reader::new(body);
         let topic = reader.string("topic name")?;

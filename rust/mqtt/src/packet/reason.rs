@@ -161,8 +161,9 @@ impl ReasonCode {
             PacketType::UnsubAck => {
                 matches!(code, 0x00 | 0x11 | 0x80 | 0x83 | 0x87 | 0x8f | 0x91)
             }
+            // 0x8c stands in the table of section 2.4, and is missing in that of 3.14.2.1.
             PacketType::Disconnect => {
-                matches!(code, 0x00 | 0x04 | 0x80..=0x83 | 0x87 | 0x89 | 0x8b | 0x8d..=0x90 | 0x93..=0xa2)
+                matches!(code, 0x00 | 0x04 | 0x80..=0x83 | 0x87 | 0x89 | 0x8b..=0x90 | 0x93..=0xa2)
             }
             PacketType::Auth => {
                 matches!(

@@ -87,7 +87,7 @@ impl<'a> Subscription<'a> {
         }
         Ok(Self {
             filter,
-            qos: QoS::from_u8(options & 0x03).ok_or(DecodeError::BadQoS)?,
+            qos: QoS::from_u8(options & 0x03).ok_or(DecodeError::BadSubscriptionQoS)?,
             no_local,
             retain_as_published: options & RETAIN_AS_PUBLISHED != 0,
             retain_handling: RetainHandling::from_u8(options >> RETAIN_HANDLING_SHIFT)

@@ -50,7 +50,7 @@ pub struct TemplateAllow {
 
 impl TemplateAllow {
     /// Whether `value` may be inserted.
-    pub(super) fn permits(self, value: &str) -> bool {
+    pub(crate) fn permits(self, value: &str) -> bool {
         value.bytes().all(|byte| match byte {
             b'+' => self.plus,
             b'#' => self.hash,

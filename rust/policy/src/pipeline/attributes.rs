@@ -16,6 +16,14 @@ use crate::{
 /// The longest client id an override may give, in bytes (MQTT 5 section 1.5.4).
 const MAX_CLIENT_ID_BYTES: usize = 65_535;
 
+/// Who the clients of a zone are taken for.
+#[derive(Debug)]
+pub(super) struct Identity {
+    pub(super) use_username_as_client_id: bool,
+    pub(super) attributes: Vec<AttributeExpression>,
+    pub(super) client_id_override: Option<Expression>,
+}
+
 /// One compiled entry of `client_attrs_init`.
 #[derive(Debug)]
 pub(super) struct AttributeExpression {

@@ -37,6 +37,11 @@ struct FileSource {
 }
 
 impl Authorization {
+    /// Characters that values may bring into topics.
+    pub(super) fn template_allow(&self) -> TemplateAllow {
+        self.settings.template_allow
+    }
+
     pub(super) fn compile(
         profile: Profile,
         config: &AuthorizationConfig,

@@ -37,7 +37,15 @@ pub(super) struct Authenticator {
 pub(super) enum Kind {
     Cinfo(Cinfo),
     Jwt(JwtAuthenticator),
-    External(u32),
+    External(External),
+}
+
+/// An authenticator that the caller decides.
+#[derive(Debug)]
+pub(super) struct External {
+    pub(super) handle: u32,
+    /// The Authentication Method it speaks; none: it decides about clients without one.
+    pub(super) method: Option<Box<str>>,
 }
 
 /// How far a CONNECT got.
@@ -97,20 +105,39 @@ impl Chain {
                 Kind::Jwt(jwt) => {
                     jwt.authenticate(&credentials(&run.client, request), now.as_secs())
                 }
-                Kind::External(handle) => {
-                    let suspended = Suspended::new(Arc::clone(self), index, *handle, run, request);
+                Kind::External(external) if external.method.as_deref() == request.auth_method => {
+                    let suspended =
+                        Suspended::new(Arc::clone(self), index, external.handle, run, request);
                     return Progress::External(Box::new(suspended));
                 }
+                Kind::External(external) => Answer::Ignore(Why::new(match external.method {
+                    None => "enhanced_authentication",
+                    Some(_) => "other_method",
+                })),
             };
             match self.record(authenticator, Stage::Authenticator, answer, run) {
                 Recorded::Next(next) => run = next,
                 Recorded::Decided(decision) => return Progress::Decided(decision),
             }
         }
-        let why = Why::new("no_authenticator_accepted");
         let name = Name::Static("no_match");
-        let code = reason_code::NOT_AUTHORIZED;
-        Progress::Decided(run.deny(Stage::Default, name, code, why))
+        let (code, why) = match request.auth_method {
+            // As the reference: its answer to a method that nobody speaks is Not authorized.
+            Some(method) if self.profile == Profile::Hardened && !self.speaks(method) => (
+                reason_code::BAD_AUTHENTICATION_METHOD,
+                "bad_authentication_method",
+            ),
+            _ => (reason_code::NOT_AUTHORIZED, "no_authenticator_accepted"),
+        };
+        Progress::Decided(run.deny(Stage::Default, name, code, Why::new(why)))
+    }
+
+    /// Whether some authenticator speaks an Authentication Method.
+    fn speaks(&self, method: &str) -> bool {
+        self.authenticators.iter().any(|authenticator| {
+            matches!(&authenticator.kind, Kind::External(external)
+                if external.method.as_deref() == Some(method))
+        })
     }
 
     /// Nobody to ask: the profile decides.

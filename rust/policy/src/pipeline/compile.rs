@@ -1,21 +1,26 @@
 //! Configuration to [`Pipeline`]. Nothing is left out silently: an authenticator or source that cannot
 //! be built is a fault, because a chain without it would admit other clients than its author meant.
 
-use std::{collections::HashMap, fmt, sync::Arc};
+use std::{
+    collections::{BTreeMap, HashMap},
+    fmt,
+    sync::Arc,
+};
 
 use base64::{Engine as _, prelude::BASE64_STANDARD};
 
 use super::{
     Pipeline,
-    attributes::AttributeExpression,
+    attributes::{AttributeExpression, Identity},
     authorize::Authorization,
-    chain::{Authenticator, Chain, Kind},
+    chain::{Authenticator, Chain, External, Kind},
     cinfo::{Check, Cinfo},
     config::{
         self, AttributeInit, AuthenticationConfig, CinfoConfig, JwtConfig, KeyConfig,
-        OnMissingConfig, PolicyConfig, StageConfig, TokenFieldConfig,
+        OnMissingConfig, PolicyConfig, StageConfig, TokenFieldConfig, ZoneConfig,
     },
     connect::ListenerPolicy,
+    rewrite::Rewriter,
 };
 use crate::{
     decision::Name,
@@ -82,22 +87,29 @@ impl Pipeline {
         if config.version != config::VERSION {
             faults.add("version", format!("expected {}", config::VERSION));
         }
-        let attributes = attributes(&config.client_attrs_init, &mut faults);
-        let client_id_override = config
-            .clientid_override
-            .as_ref()
-            .and_then(|text| faults.expression("mqtt.clientid_override", text));
+        let identity = Identity {
+            use_username_as_client_id: config.use_username_as_clientid,
+            attributes: attributes("mqtt", &config.client_attrs_init, &mut faults),
+            client_id_override: client_id_override(
+                "mqtt",
+                config.clientid_override.as_deref(),
+                &mut faults,
+            ),
+        };
+        let zones = zones(&config.zones, &mut faults);
         let (global, listeners) = chains(config.profile, &config.authentication, &mut faults);
         let authorization =
             Authorization::compile(config.profile, &config.authorization, &mut faults);
+        let allow = authorization.template_allow();
+        let rewriter = Rewriter::compile(config.profile, allow, &config.rewrite, &mut faults);
         if !faults.0.is_empty() {
             return Err(faults.0);
         }
         Ok(Self {
+            rewriter,
             profile: config.profile,
-            use_username_as_client_id: config.use_username_as_clientid,
-            attributes,
-            client_id_override,
+            identity,
+            zones,
             global,
             listeners,
             authorization,
@@ -117,10 +129,36 @@ impl JwtAuthenticator {
     }
 }
 
-fn attributes(entries: &[AttributeInit], faults: &mut Faults) -> Vec<AttributeExpression> {
+fn zones(zones: &BTreeMap<String, ZoneConfig>, faults: &mut Faults) -> HashMap<Box<str>, Identity> {
+    let mut compiled = HashMap::new();
+    for (name, zone) in zones {
+        let path = format!("zones.{name}.mqtt");
+        let identity = Identity {
+            use_username_as_client_id: zone.use_username_as_clientid,
+            attributes: attributes(&path, &zone.client_attrs_init, faults),
+            client_id_override: client_id_override(
+                &path,
+                zone.clientid_override.as_deref(),
+                faults,
+            ),
+        };
+        compiled.insert(name.as_str().into(), identity);
+    }
+    compiled
+}
+
+fn client_id_override(path: &str, text: Option<&str>, faults: &mut Faults) -> Option<Expression> {
+    faults.expression(&format!("{path}.clientid_override"), text?)
+}
+
+fn attributes(
+    path: &str,
+    entries: &[AttributeInit],
+    faults: &mut Faults,
+) -> Vec<AttributeExpression> {
     let mut compiled = Vec::with_capacity(entries.len());
     for (index, entry) in entries.iter().enumerate() {
-        let path = format!("mqtt.client_attrs_init[{index}]");
+        let path = format!("{path}.client_attrs_init[{index}]");
         if !is_attribute_name(&entry.set_as_attr) {
             faults.add(
                 format!("{path}.set_as_attr"),
@@ -205,7 +243,10 @@ fn authenticators(path: &str, stages: &[StageConfig], faults: &mut Faults) -> Ve
         let kind = match stage {
             StageConfig::Cinfo(config) => cinfo(&path, config, faults).map(Kind::Cinfo),
             StageConfig::Jwt(config) => jwt(&path, config, faults).map(Kind::Jwt),
-            StageConfig::External(config) => Some(Kind::External(config.handle)),
+            StageConfig::External(config) => Some(Kind::External(External {
+                handle: config.handle,
+                method: config.auth_method.as_deref().map(Into::into),
+            })),
         };
         compiled.extend(kind.map(|kind| Authenticator {
             id: name_of(id),

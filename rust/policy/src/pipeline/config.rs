@@ -26,10 +26,14 @@ pub struct PolicyConfig {
     pub client_attrs_init: Vec<AttributeInit>,
     /// `mqtt.clientid_override`; none when `disabled`.
     pub clientid_override: Option<String>,
+    /// What holds instead of these three in zones of that name.
+    pub zones: BTreeMap<String, ZoneConfig>,
     /// Who may connect.
     pub authentication: AuthenticationConfig,
     /// What they may do.
     pub authorization: AuthorizationConfig,
+    /// Other topics in place of those that clients name.
+    pub rewrite: Vec<RewriteConfig>,
 }
 
 impl PolicyConfig {
@@ -37,6 +41,44 @@ impl PolicyConfig {
     pub fn from_json(text: &str) -> Result<Self, serde_json::Error> {
         serde_json::from_str(text)
     }
+}
+
+/// Who the clients of a zone are taken for: `zones.NAME.mqtt`.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ZoneConfig {
+    /// `use_username_as_clientid`.
+    pub use_username_as_clientid: bool,
+    /// `client_attrs_init`.
+    pub client_attrs_init: Vec<AttributeInit>,
+    /// `clientid_override`; none when `disabled`.
+    pub clientid_override: Option<String>,
+}
+
+/// One entry of `rewrite`.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct RewriteConfig {
+    /// For which packets.
+    pub action: RewriteAction,
+    /// A filter: the topics it is for.
+    pub source_topic: String,
+    /// A regular expression that must be found in the topic.
+    pub re: String,
+    /// The new topic, with `$1` to `$9`, `${clientid}` and `${username}`.
+    pub dest_topic: String,
+}
+
+/// What a rewrite rule is for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum RewriteAction {
+    /// PUBLISH, and the topics of wills.
+    Publish,
+    /// SUBSCRIBE and UNSUBSCRIBE.
+    Subscribe,
+    /// Both.
+    All,
 }
 
 /// One entry of `mqtt.client_attrs_init`.
@@ -232,6 +274,8 @@ pub struct ExternalConfig {
     pub precondition: Option<String>,
     /// The caller's own name for it.
     pub handle: u32,
+    /// The Authentication Method it speaks; null: it decides about clients without one.
+    pub auth_method: Option<String>,
 }
 
 /// Rules and what holds without them.

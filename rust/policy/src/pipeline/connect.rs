@@ -3,16 +3,17 @@
 
 use std::{collections::HashMap, net::IpAddr, sync::Arc, time::Duration};
 
+use super::rewrite::Rewriter;
 use super::{
-    attributes::{self, AttributeExpression},
+    attributes::{self, Identity},
     authorize::Authorization,
     chain::{Chain, Kind, Progress, Run},
     config::EnableAuthn,
 };
 use crate::{
-    client::{Attributes, ClientInfo},
+    acl::Action,
+    client::{Attributes, ClientInfo, TlsPeer},
     decision::{Name, Stage, Why, reason_code},
-    expr::Expression,
     profile::Profile,
 };
 
@@ -37,6 +38,8 @@ pub struct ConnectRequest<'a> {
     pub cert_common_name: Option<&'a str>,
     /// Distinguished name of the client certificate.
     pub cert_subject: Option<&'a str>,
+    /// What else TLS says.
+    pub tls: Option<&'a TlsPeer>,
     /// Authentication Method: enhanced authentication is asked for.
     pub auth_method: Option<&'a str>,
     /// Authentication Data.
@@ -54,12 +57,13 @@ pub struct ConnectRequest<'a> {
 #[derive(Debug)]
 pub struct Pipeline {
     pub(super) profile: Profile,
-    pub(super) use_username_as_client_id: bool,
-    pub(super) attributes: Vec<AttributeExpression>,
-    pub(super) client_id_override: Option<Expression>,
+    /// Of zones that are not in `zones`.
+    pub(super) identity: Identity,
+    pub(super) zones: HashMap<Box<str>, Identity>,
     pub(super) global: Arc<Chain>,
     pub(super) listeners: HashMap<Box<str>, ListenerPolicy>,
     pub(super) authorization: Authorization,
+    pub(super) rewriter: Rewriter,
 }
 
 #[derive(Debug)]
@@ -68,14 +72,29 @@ pub(super) struct ListenerPolicy {
     pub(super) chain: Arc<Chain>,
 }
 
+/// What a client that authenticates anew brings with it.
+#[derive(Clone, Copy, Debug)]
+pub struct Renewal<'a> {
+    /// Its Authentication Method, that of its CONNECT.
+    pub auth_method: &'a str,
+    /// Its Authentication Data.
+    pub auth_data: Option<&'a [u8]>,
+    /// Subject of the certificate it connected with.
+    pub cert_subject: Option<&'a str>,
+    /// What its TLS connection says about it.
+    pub tls: Option<&'a TlsPeer>,
+}
+
 impl Pipeline {
     /// Decide about a CONNECT. `now` is the time since the Unix epoch.
     ///
     /// A chain of native authenticators decides at once; one with an external authenticator may stop
     /// there and go on with [`super::Suspended::resume`].
     pub fn connect(&self, request: &ConnectRequest<'_>, now: Duration) -> Progress {
-        let mut run = Run::new(client_of(request), self.expected_steps());
-        if self.use_username_as_client_id
+        let identity = self.identity_in(request.zone);
+        let expected_steps = identity.attributes.len() + self.global.len() + 2;
+        let mut run = Run::new(client_of(request), expected_steps);
+        if identity.use_username_as_client_id
             && let Some(username) = request.username
         {
             if username.is_empty() {
@@ -87,11 +106,70 @@ impl Pipeline {
             run.client.client_id = username.into();
         }
         let Run { client, steps } = &mut run;
-        attributes::initialize(&self.attributes, client, request, now, steps);
-        if let Some(expression) = &self.client_id_override {
+        attributes::initialize(&identity.attributes, client, request, now, steps);
+        if let Some(expression) = &identity.client_id_override {
             attributes::override_client_id(expression, client, request, now, steps);
         }
         self.authenticate(run, request, now)
+    }
+
+    /// Whether some rule may put another topic in place of a publish's.
+    pub fn rewrites_publish(&self) -> bool {
+        self.rewriter.rewrites_publish()
+    }
+
+    /// Whether some rule may put another filter in place of a subscription's.
+    pub fn rewrites_subscribe(&self) -> bool {
+        self.rewriter.rewrites_subscribe()
+    }
+
+    /// The topic in place of a publish's, if a rule has one. It may be no valid topic name.
+    pub fn rewrite_publish(&self, client: &ClientInfo, topic: &str) -> Option<String> {
+        self.rewriter.publish(client, topic)
+    }
+
+    /// The filter in place of a subscription's, if a rule has one. It may be no valid filter.
+    pub fn rewrite_subscribe(&self, client: &ClientInfo, filter: &str) -> Option<String> {
+        self.rewriter.subscribe(client, filter)
+    }
+
+    /// The topic that the rules see in place of the one a client names, if that is another one: in
+    /// hardened the one that counts, in legacy always the client's own.
+    pub fn judged_topic(&self, client: &ClientInfo, action: Action, topic: &str) -> Option<String> {
+        match (self.profile, action) {
+            (Profile::Legacy, _) => None,
+            (Profile::Hardened, Action::Publish { .. }) => self.rewrite_publish(client, topic),
+            (Profile::Hardened, Action::Subscribe) => self.rewrite_subscribe(client, topic),
+        }
+    }
+
+    /// Decide about a client that is online and authenticates anew with the method of its CONNECT
+    /// (MQTT 5 section 4.12.1). What it knows of it is kept; what the decision grants is laid over it.
+    pub fn reauthenticate(
+        &self,
+        client: &ClientInfo,
+        renewal: &Renewal<'_>,
+        now: Duration,
+    ) -> Progress {
+        let request = ConnectRequest {
+            client_id: &client.client_id,
+            username: client.username.as_deref(),
+            password: None,
+            peer_host: client.peer_host,
+            proto_ver: 5,
+            listener: &client.listener,
+            zone: &client.zone,
+            cert_common_name: client.cert_common_name.as_deref(),
+            cert_subject: renewal.cert_subject,
+            tls: renewal.tls,
+            auth_method: Some(renewal.auth_method),
+            auth_data: renewal.auth_data,
+            user_properties: &[],
+            client_attrs: None,
+            is_superuser: false,
+        };
+        let run = Run::new(client.clone(), self.global.len() + 1);
+        self.authenticate(run, &request, now)
     }
 
     /// Whether some authenticator takes a token from the user name: then it is a secret like a
@@ -109,9 +187,17 @@ impl Pipeline {
                 .any(|listener| reads(&listener.chain))
     }
 
-    /// Whether the user name becomes the client identifier.
+    /// Whether the user name becomes the client identifier, in any zone.
     pub fn uses_username_as_client_id(&self) -> bool {
-        self.use_username_as_client_id
+        let mut zones = self.zones.values();
+        self.identity.use_username_as_client_id || zones.any(|zone| zone.use_username_as_client_id)
+    }
+
+    fn identity_in(&self, zone: &str) -> &Identity {
+        if self.zones.is_empty() {
+            return &self.identity;
+        }
+        self.zones.get(zone).unwrap_or(&self.identity)
     }
 
     /// The security profile.
@@ -137,11 +223,6 @@ impl Pipeline {
             }
             EnableAuthn::True | EnableAuthn::QuickDenyAnonymous => chain.run(0, run, request, now),
         }
-    }
-
-    /// Room for the steps of a client that is accepted.
-    fn expected_steps(&self) -> usize {
-        self.attributes.len() + self.global.len() + 2
     }
 }
 

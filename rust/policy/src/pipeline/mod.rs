@@ -8,6 +8,7 @@
 //! - `chain`: authenticators in order, until one decides.
 //! - `suspended`: a CONNECT that waits for an authenticator outside this crate.
 //! - `cinfo`: the authenticator that looks at nothing but the client's own statements.
+//! - `rewrite`: other topics in place of those that clients name.
 //! - `authorize`: publish and subscribe requests against preset and sources.
 
 mod attributes;
@@ -17,11 +18,12 @@ mod cinfo;
 mod compile;
 pub mod config;
 mod connect;
+mod rewrite;
 mod suspended;
 mod variables;
 
 pub use chain::Progress;
 pub use compile::CompileFault;
 pub use config::PolicyConfig;
-pub use connect::{ConnectRequest, Pipeline};
+pub use connect::{ConnectRequest, Pipeline, Renewal};
 pub use suspended::{ExternalVerdict, Suspended};

@@ -8,7 +8,7 @@ use super::{
     chain::{Chain, Progress, Recorded, Run},
 };
 use crate::{
-    client::ClientInfo,
+    client::{ClientInfo, TlsPeer},
     decision::{Answer, Decision, Grant, Name, Stage, Why, reason_code, reason_from_text},
     token::is_attribute_name,
 };
@@ -113,6 +113,11 @@ impl Suspended {
         self.request.auth_data.as_deref()
     }
 
+    /// The client's next step in the exchange: what the authenticator is asked about now.
+    pub fn next_round(&mut self, auth_data: Option<&[u8]>) {
+        self.request.auth_data = auth_data.map(Into::into);
+    }
+
     /// Distinguished name of the client certificate.
     pub fn cert_subject(&self) -> Option<&str> {
         self.request.cert_subject.as_deref()
@@ -173,6 +178,7 @@ struct OwnedRequest {
     proto_ver: u8,
     cert_common_name: Option<Box<str>>,
     cert_subject: Option<Box<str>>,
+    tls: Option<Box<TlsPeer>>,
     auth_method: Option<Box<str>>,
     auth_data: Option<Box<[u8]>>,
 }
@@ -185,6 +191,7 @@ impl From<&ConnectRequest<'_>> for OwnedRequest {
             proto_ver: request.proto_ver,
             cert_common_name: request.cert_common_name.map(Into::into),
             cert_subject: request.cert_subject.map(Into::into),
+            tls: request.tls.cloned().map(Box::new),
             auth_method: request.auth_method.map(Into::into),
             auth_data: request.auth_data.map(Into::into),
         }
@@ -203,6 +210,7 @@ impl OwnedRequest {
             zone: &client.zone,
             cert_common_name: self.cert_common_name.as_deref(),
             cert_subject: self.cert_subject.as_deref(),
+            tls: self.tls.as_deref(),
             auth_method: self.auth_method.as_deref(),
             auth_data: self.auth_data.as_deref(),
             user_properties: &[],

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use super::ConnectRequest;
 use crate::{
-    client::ClientInfo,
+    client::{ClientInfo, TlsPeer},
     expr::{Lookup, Variables},
 };
 
@@ -32,6 +32,16 @@ impl Variables for ConnectVariables<'_> {
         let found = match name {
             "password" => self.password(),
             "cn" | "dn" | "cert_common_name" | "cert_subject" => self.certificate_name(name),
+            "cert_pem" if self.place == Place::Precondition || self.place == Place::Cinfo => self
+                .request
+                .tls
+                .and_then(|tls| tls.cert_der.as_deref())
+                .map_or(Lookup::Unbound, Lookup::Bytes),
+            "peersni" => self
+                .request
+                .tls
+                .and_then(|tls| tls.server_name.as_deref())
+                .map_or(Lookup::Null, Lookup::Str),
             "protocol" if self.place != Place::Precondition => Lookup::Str("mqtt"),
             "proto_name" if self.place == Place::Precondition => Lookup::Str("MQTT"),
             "auth_method" if self.place == Place::Precondition => text(self.request.auth_method),
@@ -76,7 +86,7 @@ impl ConnectVariables<'_> {
     }
 
     /// What only `client_attrs_init` sees: user properties (the last of a name wins) and the
-    /// certificate's alternative names, empty until TLS listeners hand them over.
+    /// certificate's alternative names, empty without a certificate.
     fn connect_property(&self, name: &str) -> Lookup<'_> {
         if let Some(name) = name.strip_prefix("user_property.") {
             let last = self
@@ -87,10 +97,13 @@ impl ConnectVariables<'_> {
                 .find(|(key, _)| *key == name);
             return last.map_or(Lookup::Unbound, |(_, value)| Lookup::Str(value));
         }
+        let names =
+            |of: fn(&TlsPeer) -> &[Box<str>]| Lookup::Strings(self.request.tls.map_or(&[], of));
         match name {
-            "cert_san.dns" | "cert_san.ip" | "cert_san.email" | "cert_san.uri" => {
-                Lookup::Strings(&[])
-            }
+            "cert_san.dns" => names(|tls| &tls.san_dns),
+            "cert_san.ip" => names(|tls| &tls.san_ip),
+            "cert_san.email" => names(|tls| &tls.san_email),
+            "cert_san.uri" => names(|tls| &tls.san_uri),
             _ => Lookup::Unbound,
         }
     }

@@ -103,6 +103,8 @@ pub fn policy(profile: &str, chain: Value) -> Value {
         "use_username_as_clientid": false,
         "client_attrs_init": [],
         "clientid_override": null,
+        "zones": {},
+        "rewrite": [],
         "authentication": {"ignore_backend_failures": false, "chain": chain, "listeners": {}},
         "authorization": {
             "no_match": "deny",
@@ -135,6 +137,7 @@ pub fn cinfo_stage(expression: &str, result: &str) -> Value {
 pub fn external_stage(id: &str, handle: u32) -> Value {
     json!({
         "mechanism": "external", "id": id, "enable": true, "precondition": null, "handle": handle,
+        "auth_method": null,
     })
 }
 
@@ -148,6 +151,7 @@ pub struct Peer<'a> {
     pub username: Option<&'a str>,
     pub password: Option<&'a [u8]>,
     pub listener: &'a str,
+    pub zone: &'a str,
     pub auth_method: Option<&'a str>,
     pub cert_common_name: Option<&'a str>,
     pub user_properties: &'a [(&'a str, &'a str)],
@@ -160,6 +164,7 @@ impl<'a> Peer<'a> {
             username: None,
             password: password.map(str::as_bytes),
             listener: "tcp:default",
+            zone: "default",
             auth_method: None,
             cert_common_name: None,
             user_properties: &[],
@@ -168,7 +173,7 @@ impl<'a> Peer<'a> {
 }
 
 pub fn progress(pipeline: &Pipeline, peer: &Peer<'_>, now: Duration) -> Progress {
-    let (listener, zone) = (Arc::from(peer.listener), Arc::from("default"));
+    let (listener, zone) = (Arc::from(peer.listener), Arc::from(peer.zone));
     let request = ConnectRequest {
         client_id: peer.client_id,
         username: peer.username,
@@ -179,6 +184,7 @@ pub fn progress(pipeline: &Pipeline, peer: &Peer<'_>, now: Duration) -> Progress
         zone: &zone,
         cert_common_name: peer.cert_common_name,
         cert_subject: None,
+        tls: None,
         auth_method: peer.auth_method,
         auth_data: None,
         user_properties: peer.user_properties,

@@ -48,6 +48,9 @@ pub fn judge(bytes: &[u8], config: &WebSocketConfig) -> Option<Answer> {
     Some(answer(&request, size, config))
 }
 
+/// The subprotocol of MQTT, whatever its version [MQTT-6.0.0-3].
+const STANDARD_SUBPROTOCOL: &str = "mqtt";
+
 fn answer(request: &httparse::Request<'_, '_>, size: usize, config: &WebSocketConfig) -> Answer {
     let path = request.path.map(|path| path.split(['?', '#']).next());
     if path.flatten() != Some(&config.path) {
@@ -76,8 +79,12 @@ fn answer(request: &httparse::Request<'_, '_>, size: usize, config: &WebSocketCo
     if !origin_is_welcome(request, config) {
         return FORBIDDEN;
     }
-    let subprotocol = items(request, "sec-websocket-protocol")
-        .find(|offered| config.subprotocols.iter().any(|known| known == offered));
+    let is_known = |offered: &&str| config.subprotocols.iter().any(|known| known == offered);
+    let offered = || items(request, "sec-websocket-protocol").filter(is_known);
+    // The standard's own name goes before all others a client offers [MQTT-6.0.0-4].
+    let subprotocol = offered()
+        .find(|name| *name == STANDARD_SUBPROTOCOL)
+        .or_else(|| offered().next());
     if subprotocol.is_none() && config.fail_if_no_subprotocol {
         return BAD_REQUEST;
     }
@@ -237,6 +244,17 @@ mod tests {
             answer.starts_with("HTTP/1.1 101 ") && !answer.contains("Protocol:"),
             "{answer}"
         );
+    }
+
+    #[test]
+    fn the_standard_subprotocol_comes_first() {
+        let several = WebSocketConfig {
+            subprotocols: vec!["mqtt-v5".to_owned(), "mqtt".to_owned()],
+            ..config()
+        };
+        let of = |offered: &str| status(&REQUEST.replace("chat, mqtt", offered), &several);
+        assert!(of("mqtt-v5, mqtt").contains("\r\nSec-WebSocket-Protocol: mqtt\r\n"));
+        assert!(of("chat, mqtt-v5").contains("\r\nSec-WebSocket-Protocol: mqtt-v5\r\n"));
     }
 
     #[test]

@@ -18,12 +18,11 @@ use std::{
     sync::Arc,
 };
 
-use mio::net::TcpStream;
-
 use self::{
     frames::{CloseCode, Unframer},
     handshake::Answer,
 };
+use super::socket::Socket;
 use crate::config::WebSocketConfig;
 
 const BINARY: u8 = 0x82;
@@ -36,7 +35,7 @@ const MAX_HEADER_BYTES: usize = 10;
 /// A WebSocket, or what is to become one.
 #[derive(Debug)]
 pub struct WebSocket {
-    stream: TcpStream,
+    socket: Socket,
     config: Arc<WebSocketConfig>,
     stage: Stage,
     unframer: Unframer,
@@ -75,10 +74,10 @@ pub struct Taken {
 
 impl WebSocket {
     /// A connection whose request is due.
-    pub fn new(stream: TcpStream, config: Arc<WebSocketConfig>) -> Self {
+    pub fn new(socket: Socket, config: Arc<WebSocketConfig>) -> Self {
         let limit = config.max_frame_size.unwrap_or(u64::MAX);
         Self {
-            stream,
+            socket,
             config,
             stage: Stage::Request(Vec::new()),
             unframer: Unframer::new(limit),
@@ -90,9 +89,14 @@ impl WebSocket {
         }
     }
 
-    /// The socket.
-    pub(crate) fn socket(&mut self) -> &mut TcpStream {
-        &mut self.stream
+    /// What it stands on.
+    pub(crate) fn socket(&mut self) -> &mut Socket {
+        &mut self.socket
+    }
+
+    /// What it stands on, to be looked at.
+    pub(crate) fn socket_ref(&self) -> &Socket {
+        &self.socket
     }
 
     /// Whether something of its own waits to be written.
@@ -170,8 +174,14 @@ impl WebSocket {
         }
     }
 
-    /// Write what is our own, unless a frame is half written.
+    /// Write what is our own, and what the socket still has.
     pub(crate) fn write_own(&mut self) -> io::Result<()> {
+        self.write_between_frames()?;
+        self.socket.write_own()
+    }
+
+    /// Write what is our own, unless a frame is half written.
+    fn write_between_frames(&mut self) -> io::Result<()> {
         if self.frame_left > 0 || self.header_left > 0 {
             return Ok(());
         }
@@ -185,7 +195,7 @@ impl WebSocket {
                 self.own.extend_from_slice(&ping);
             }
             while !self.own.is_empty() {
-                match self.stream.write(&self.own) {
+                match self.socket.write(&self.own) {
                     Ok(0) => return Err(io::ErrorKind::WriteZero.into()),
                     Ok(n) => {
                         self.own.drain(..n);
@@ -214,7 +224,7 @@ impl WebSocket {
 
     /// One call to the socket; gives the MQTT bytes it took.
     fn write_some(&mut self, rest: &[u8]) -> io::Result<usize> {
-        self.write_own()?;
+        self.write_between_frames()?;
         if self.frame_left == 0 && self.header_left == 0 {
             self.begin_frame(rest.len() as u64);
         }
@@ -223,9 +233,9 @@ impl WebSocket {
         let header_at = MAX_HEADER_BYTES - usize::from(self.header_left);
         let header = self.header.get(header_at..).unwrap_or_default();
         let written = if header.is_empty() {
-            self.stream.write(payload)?
+            self.socket.write(payload)?
         } else {
-            self.stream
+            self.socket
                 .write_vectored(&[IoSlice::new(header), IoSlice::new(payload)])?
         };
         if written == 0 {
@@ -277,5 +287,6 @@ impl WebSocket {
             self.own.extend_from_slice(&[CLOSE, 2, high, low]);
         }
         let _ = self.write_own(); // the connection is gone either way
+        self.socket.finish();
     }
 }
