@@ -465,7 +465,10 @@ async def test_very_many_user_properties(broker_with: Start, name: str) -> None:
             await client.send(packet)
             await client.refused(reason)
         client = await broker.open()
-        await client.send(wire.connect("c1", properties=properties))
+        if name != "bytes":  # more than a CONNECT may have at all
+            assert (await client.connect("c1", properties=properties)).reason == reason
+        else:
+            await client.send(wire.connect("c1", properties=properties))
         await client.closed()
 
 
