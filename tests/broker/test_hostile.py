@@ -444,30 +444,89 @@ async def test_subscription_identifier_0(broker_with: Start) -> None:
         await client.refused(Reason.PROTOCOL_ERROR)
 
 
-async def test_very_many_user_properties(broker_with: Start) -> None:
-    # Passed on or refused, but without harm: they are bounded by the size of the packet.
+TOO_MANY_PROPERTIES = {
+    "count": ([(f"{n}", "v") for n in range(1001)], Reason.QUOTA_EXCEEDED),
+    "ten-thousand": ([(f"{n}", "v") for n in range(10_000)], Reason.QUOTA_EXCEEDED),
+    "bytes": ([("k" * 65_000, "v" * 65_000)] * 3, Reason.PACKET_TOO_LARGE),
+}
+
+
+@pytest.mark.parametrize("name", TOO_MANY_PROPERTIES)
+async def test_very_many_user_properties(broker_with: Start, name: str) -> None:
+    pairs, reason = TOO_MANY_PROPERTIES[name]
+    properties = {"user_property": pairs}
+    async with survives(broker_with) as broker:
+        for packet in (
+            wire.publish("t", properties=properties),
+            wire.subscribe(1, ["t"], properties=properties),
+            wire.disconnect(properties=properties),
+        ):
+            client = await broker.client("c1")
+            await client.send(packet)
+            await client.refused(reason)
+        client = await broker.open()
+        if name != "bytes":  # more than a CONNECT may have at all
+            assert (await client.connect("c1", properties=properties)).reason == reason
+        else:
+            await client.send(wire.connect("c1", properties=properties))
+        await client.closed()
+
+
+@pytest.mark.parametrize(
+    "pairs", [[(f"{n}", "v") for n in range(1000)], [("k" * 65_535, "v" * 65_535)] * 2]
+)
+async def test_user_properties_up_to_the_limit(
+    broker_with: Start, pairs: list[tuple[str, str]]
+) -> None:
     async with survives(broker_with) as broker:
         client = await broker.client("c1")
         await client.subscribe("t")
-        pairs = [(f"{n}", "v") for n in range(10_000)]
-        await client.send(wire.publish("t", properties={"user_property": pairs}))
-        packet = await client.receive()
-        if packet.type is Type.PUBLISH:
-            assert packet.properties["user_property"] == pairs
-        else:
-            assert packet.type is Type.DISCONNECT
+        await client.send(wire.publish("t", b"x", properties={"user_property": pairs}))
+        packet = await client.message("t", b"x")
+        assert packet.properties["user_property"] == pairs
 
 
 # --- repetition, flood, slowness -----------------------------------------------------------------
 
 
+MANY = [f"t/{n}" for n in range(50_000)]
+
+
 async def test_subscribe_with_very_many_filters(broker_with: Start) -> None:
-    async with survives(broker_with, "mqtt.max_subscriptions = 1000") as broker:
+    text = "mqtt { max_subscriptions = 1000, max_filters_per_packet = 50000 }"
+    async with survives(broker_with, text) as broker:
         client = await broker.client("c1")
-        codes = await client.subscribe(*[f"t/{n}" for n in range(50_000)])
+        codes = await client.subscribe(*MANY)
         assert codes == [0] * 1000 + [Reason.QUOTA_EXCEEDED] * 49_000
-        codes = await client.unsubscribe(*[f"t/{n}" for n in range(50_000)])
+        codes = await client.unsubscribe(*MANY)
         assert codes == [0] * 1000 + [Reason.NO_SUBSCRIPTION_EXISTED] * 49_000
+
+
+@pytest.mark.parametrize("version", wire.VERSIONS)
+async def test_filters_of_one_packet_have_a_limit(broker_with: Start, version: int) -> None:
+    async with survives(broker_with) as broker:
+        client = await broker.client("c1", version)
+        refused = Reason.QUOTA_EXCEEDED if version == wire.V5 else Reason.UNSPECIFIED_ERROR
+        assert await client.subscribe(*MANY) == [0] * 10_000 + [refused] * 40_000
+        assert broker.broker.statistics()["subscriptions.count"] == 10_001  # one is the innocent's
+        await client.send(wire.unsubscribe(1, MANY, version=version))
+        await client.refused(Reason.QUOTA_EXCEEDED)
+
+
+async def test_very_many_subscriptions_end_with_their_session(broker_with: Start) -> None:
+    async with survives(broker_with, "mqtt.exclusive_subscription = true") as broker:
+        client = await broker.client("c1")
+        exclusive = "$exclusive/only"
+        for start in range(0, 50_000, 10_000):
+            await client.subscribe(*MANY[start : start + 10_000])
+        await client.subscribe("$share/g/t/1", exclusive)
+        other = await broker.client("other")
+        assert await other.subscribe(exclusive) == [Reason.QUOTA_EXCEEDED]
+        await client.disconnect()
+        assert await other.subscribe(exclusive) == [0]  # at once, whatever else is to be forgotten
+        async with asyncio.timeout(10):
+            while broker.broker.statistics()["subscriptions.count"] > 2:
+                await other.quiet()
 
 
 async def test_same_id_without_pubrel(broker_with: Start) -> None:

@@ -138,6 +138,40 @@ async def test_limits(broker_with: Start) -> None:
         await client.quiet()
 
 
+FULL = {
+    "count": "retainer.backend.max_retained_messages = 2",
+    "bytes": "retainer.backend.max_retained_bytes = 10B",
+}
+
+
+@pytest.mark.parametrize("name", FULL)
+@pytest.mark.parametrize("qos", [1, 2])
+async def test_what_cannot_be_retained_is_refused(broker_with: Start, name: str, qos: int) -> None:
+    async with broker_with(FULL[name]) as broker:
+        client, watcher = await broker.client("c1"), await broker.client("watcher")
+        await watcher.subscribe("+")
+        for topic in ("a", "b"):
+            assert await client.publish(topic, b"1234", qos=qos, retain=True) == 0
+            await watcher.message(topic, b"1234")
+        for _ in range(2):  # of QoS 2 neither leaves its identifier behind
+            full = await client.publish("c", b"1", qos=qos, retain=True)
+            assert full == Reason.QUOTA_EXCEEDED
+        await watcher.quiet()
+        # Without a way to say so the message is passed on, and not kept.
+        old = await broker.client("old", wire.V311)
+        await old.publish("c", b"old", qos=qos, retain=True)
+        await watcher.message("c", b"old")
+        await client.publish("c", b"at once", retain=True)
+        await watcher.message("c", b"at once")
+        # What replaces or removes needs no more room.
+        assert await client.publish("a", b"5678", qos=qos, retain=True) == 0
+        assert await client.publish("b", b"", qos=qos, retain=True) == 0
+        assert await client.publish("c", b"last", qos=qos, retain=True) == 0
+        statistics = broker.broker.statistics()
+        assert (statistics["retained.count"], statistics["retained.bytes"]) == (2, 10)
+        assert statistics["messages.retained.dropped"] == 4
+
+
 async def test_switched_off(broker_with: Start) -> None:
     async with broker_with("retainer.enable = false") as broker:
         client = await broker.client("c1")

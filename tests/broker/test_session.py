@@ -452,10 +452,93 @@ async def test_delayed_will_is_void_on_take_over(broker_with: Start) -> None:
 async def test_revoked_rights_hold_for_the_resumed_session(broker_with: Start) -> None:
     # The rights are those of the connection now, not of the one that made the session.
     text = acl('{allow, {user, "admin"}, all, ["#"]}.', no_match="deny")
-    async with broker_with(text) as broker:
+    # Only there may another user come back to it.
+    async with broker_with("security_profile = legacy\n" + text) as broker:
         first = await broker.client("c1", username="admin", properties=KEEP)
         assert await first.subscribe("a") == [0]
         await first.disconnect()
         again = await broker.client("c1", clean_start=False, username="guest", properties=KEEP)
         assert await again.subscribe("b") == [Reason.NOT_AUTHORIZED]
         assert await again.publish("b", qos=1) == Reason.NOT_AUTHORIZED
+
+
+# --- identity ------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("version", wire.VERSIONS)
+@pytest.mark.parametrize("online", [True, False])
+@pytest.mark.parametrize("clean_start", [True, False])
+async def test_a_session_belongs_to_who_made_it(
+    broker_with: Start, version: int, *, online: bool, clean_start: bool
+) -> None:
+    async with broker_with(loops=2) as broker:
+        extra = {"properties": KEEP} if version == wire.V5 else {}
+        owner = await broker.client("c1", version, username="ann", clean_start=False, **extra)
+        await owner.subscribe(("t", 1))
+        if not online:
+            await owner.disconnect()
+        for username in ("bob", None):
+            thief = await broker.open(version)
+            await thief.connect("c1", username=username, clean_start=clean_start)
+            refused = Reason.CLIENT_IDENTIFIER_NOT_VALID if version == wire.V5 else 2
+            assert thief.connack.reason == refused
+            await thief.closed()
+        publisher = await broker.client("publisher")
+        assert await publisher.publish("t", b"x", qos=1) == 0
+        if not online:
+            owner = await broker.client("c1", version, username="ann", clean_start=False, **extra)
+            assert owner.connack.session_present == (version != wire.V31)
+        await owner.message("t", b"x")
+
+
+async def test_who_is_refused_for_a_session_stands_in_the_log(
+    broker_with: Start, capsys: pytest.CaptureFixture[str]
+) -> None:
+    async with broker_with() as broker:
+        await broker.client("c1", username="ann")
+        thief = await broker.open()
+        await thief.connect("c1", username="bob")
+        await thief.closed()
+    line = capsys.readouterr().out
+    assert "reason=session_of_another_identity" in line
+    assert "stage=session" in line
+
+
+async def test_the_reference_lets_anybody_take_a_session(broker_with: Start) -> None:
+    async with broker_with("security_profile = legacy\n") as broker:
+        await broker.client("c1", username="ann", properties=KEEP)
+        other = await broker.client("c1", username="bob", clean_start=False)
+        assert other.connack.session_present
+
+
+# --- QoS 2 across connections --------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("version", [wire.V311, wire.V5])
+@pytest.mark.parametrize("how", ["reconnect", "take-over"])
+@pytest.mark.parametrize("loops", [1, 2])
+async def test_a_repeated_publish_is_no_second_message(
+    broker_with: Start, version: int, how: str, loops: int
+) -> None:
+    publish = wire.publish("t", b"x", version=version, qos=2, packet_id=7)
+    again = wire.publish("t", b"x", version=version, qos=2, packet_id=7, dup=True)
+    async with broker_with(loops=loops) as broker:
+        watcher = await broker.client("watcher")
+        await watcher.subscribe(("t", 1))
+        client = await persistent(broker, "c1", version)
+        await client.send(publish)
+        await client.expect(Type.PUBREC, packet_id=7)
+        for _ in range(3):
+            if how == "reconnect":
+                await client.abort()
+            client = await persistent(broker, "c1", version)
+            await client.send(again)
+            await client.expect(Type.PUBREC, packet_id=7)
+        await client.send(wire.ack(Type.PUBREL, 7))
+        await client.expect(Type.PUBCOMP, packet_id=7)
+        # Now the identifier is free: the same packet is another message.
+        await client.send(publish)
+        await client.expect(Type.PUBREC, packet_id=7)
+        await client.publish("t", b"end", qos=1)
+        for payload in (b"x", b"x", b"end"):
+            await watcher.message("t", payload)

@@ -17,7 +17,7 @@ class Client:
         self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, version: int
     ) -> None:
         self._reader, self._writer, self.version = reader, writer, version
-        self._ids = itertools.count(1)
+        self._ids = itertools.cycle(range(1, 65_536))
         self.connack: Packet = Packet(type=Type.CONNACK)
 
     @classmethod

@@ -122,4 +122,6 @@ async def paho_client(
     finally:
         client.mqtt.disconnect()
         await asyncio.to_thread(client.mqtt.loop_stop)
-        client.mqtt._reset_sockets(sockpair_only=True)  # paho leaves them to its finalizer
+        # A loop that is told to stop leaves its connection open if it was, and the socket pair that
+        # wakes it to a finalizer.
+        client.mqtt._reset_sockets()

@@ -26,11 +26,13 @@ mqtt:      idle_timeout_ms, max_packet_size, max_clientid_len, max_topic_levels,
            max_session_expiry_interval, message_expiry_interval, max_awaiting_rel,
            await_rel_timeout, max_inflight, max_mqueue_len (0: no bound), mqueue_store_qos0,
            mqueue_priorities{TOPIC}, mqueue_default_priority, retry_interval,
-           max_subscriptions, upgrade_qos, ignore_loop_deliver, strict_mode,
+           max_filters_per_packet, max_subscriptions, upgrade_qos, ignore_loop_deliver,
+           strict_mode,
            peer_cert_as_username, peer_cert_as_clientid
-retainer:  enable, max_payload_size, max_retained_messages, msg_expiry_interval_ms (0: for ever),
-           msg_expiry_interval_override_ms, allow_never_expire, stop_publish_clear_msg,
-           delivery_rate{amount, per_ms}, max_publish_rate (like that)
+retainer:  enable, max_payload_size, max_retained_messages, max_retained_bytes (0: no bound),
+           msg_expiry_interval_ms (0: for ever), msg_expiry_interval_override_ms,
+           allow_never_expire, stop_publish_clear_msg, delivery_rate{amount, per_ms},
+           max_publish_rate (like that)
 root:      auto_subscribe[topic, qos, no_local, retain_as_published, retain_handling]
            delayed{enable, max_delayed_messages}
            sys_topics{prefix, retained[], client_connected, client_disconnected,
@@ -299,6 +301,7 @@ def broker_document(config: Config, *, loops: int = 0) -> dict[str, Any]:
             "enable": retainer.enable,
             "max_payload_size": retainer.max_payload_size,
             "max_retained_messages": retainer.backend.max_retained_messages,
+            "max_retained_bytes": retainer.backend.max_retained_bytes,
             "msg_expiry_interval_ms": _ms(retainer.msg_expiry_interval),
             "msg_expiry_interval_override_ms": _optional_ms(retainer.msg_expiry_interval_override),
             "allow_never_expire": retainer.allow_never_expire,
@@ -371,6 +374,7 @@ def _mqtt(mqtt: Mqtt) -> dict[str, Any]:
         "mqueue_default_priority": mqtt.mqueue_default_priority,
         "mqueue_store_qos0": mqtt.mqueue_store_qos0,
         "retry_interval": _seconds(mqtt.retry_interval) or None,
+        "max_filters_per_packet": mqtt.max_filters_per_packet,
         "max_subscriptions": mqtt.max_subscriptions,
         "upgrade_qos": mqtt.upgrade_qos,
         "ignore_loop_deliver": mqtt.ignore_loop_deliver,

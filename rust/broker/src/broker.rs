@@ -246,6 +246,7 @@ impl Broker {
         totals.push(("subscriptions.shared.count", shared as u64));
         totals.push(("delayed.count", self.shared.delayed.count() as u64));
         totals.push(("retained.count", self.shared.retained.len() as u64));
+        totals.push(("retained.bytes", self.shared.retained.bytes() as u64));
         totals
     }
 

@@ -386,6 +386,8 @@ pub struct MqttConfig {
     pub retry_interval: Option<u32>,
     /// Whether `QoS` 0 messages wait in the queue of an offline session.
     pub mqueue_store_qos0: bool,
+    /// Most filters in one SUBSCRIBE or UNSUBSCRIBE.
+    pub max_filters_per_packet: usize,
     /// Most subscriptions of a session; `None` is no limit.
     pub max_subscriptions: Option<usize>,
     /// Whether deliveries take the subscription's `QoS` even when the message's is lower.
@@ -583,6 +585,8 @@ pub struct RetainerConfig {
     pub max_payload_size: usize,
     /// Most retained messages; 0 is unlimited.
     pub max_retained_messages: usize,
+    /// Most bytes of topics, properties and payloads; 0 is unlimited.
+    pub max_retained_bytes: usize,
     /// Life of a retained message in milliseconds; 0 is for ever.
     pub msg_expiry_interval_ms: u64,
     /// Most milliseconds a retained message lives, whatever it says itself; `None` is no cap.

@@ -123,3 +123,38 @@ impl EventLoop {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const MAX_MESSAGES: usize = 1000;
+
+    #[test]
+    fn the_budget_bounds_messages() {
+        let budget = DelayedBudget::new(MAX_MESSAGES);
+        for _ in 0..MAX_MESSAGES {
+            assert!(budget.take(1));
+        }
+        assert!(!budget.take(1));
+        assert_eq!(
+            budget.count(),
+            MAX_MESSAGES,
+            "what was refused takes no room"
+        );
+        budget.give(1);
+        assert!(budget.take(1));
+        assert!(!budget.take(1));
+    }
+
+    #[test]
+    fn the_budget_bounds_bytes() {
+        let budget = DelayedBudget::new(MAX_MESSAGES);
+        assert!(!budget.take(MAX_BYTES + 1));
+        assert!(budget.take(MAX_BYTES));
+        assert!(!budget.take(1));
+        assert_eq!(budget.count(), 1);
+        budget.give(MAX_BYTES);
+        assert!(budget.take(1));
+    }
+}

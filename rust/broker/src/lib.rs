@@ -33,3 +33,9 @@ mod shared;
 pub mod transport;
 
 pub use broker::{Broker, BrokerError};
+
+#[cfg(test)]
+extern crate self as vallum_broker;
+#[cfg(test)]
+#[path = "../tests/support/mod.rs"]
+mod support;

@@ -2,7 +2,7 @@
 
 use std::{
     ops::ControlFlow,
-    sync::{Arc, PoisonError, RwLock, RwLockWriteGuard},
+    sync::{Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard},
 };
 
 use vallum_mqtt::{
@@ -34,7 +34,7 @@ pub struct RetainedStore {
     own: Vec<String>,
     publish_rate: Option<RateBudget>,
     delivery_rate: Option<RateBudget>,
-    topics: RwLock<TopicTree<Retained>>,
+    kept: RwLock<Kept>,
 }
 
 /// What is kept for a topic.
@@ -54,6 +54,24 @@ impl Retained {
     }
 }
 
+#[derive(Debug, Default)]
+struct Kept {
+    topics: TopicTree<Retained>,
+    /// Of topics, properties and payloads.
+    bytes: usize,
+}
+
+/// What became of a message that was to be kept.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Stored {
+    /// It is, or it removed what was there.
+    Yes,
+    /// Its size or `max_publish_rate` forbids it.
+    No,
+    /// The store has no room for it; the message it would have replaced stays.
+    Full,
+}
+
 impl RetainedStore {
     /// An empty store with its limits; `own` are the topics of the broker itself.
     pub fn new(config: RetainerConfig, own: Vec<String>) -> Self {
@@ -62,49 +80,66 @@ impl RetainedStore {
             delivery_rate: config.delivery_rate.map(RateBudget::new),
             config,
             own,
-            topics: RwLock::default(),
+            kept: RwLock::default(),
         }
     }
 
+    fn read(&self) -> RwLockReadGuard<'_, Kept> {
+        self.kept.read().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn write(&self) -> RwLockWriteGuard<'_, Kept> {
+        self.kept.write().unwrap_or_else(PoisonError::into_inner)
+    }
+
     /// Keep a message for its topic; an empty payload removes what is there [MQTT-3.3.1-6]. `now` is the
-    /// broker's second and its millisecond. `false` if a limit forbids that.
+    /// broker's second and its millisecond.
     pub(crate) fn store(
         &self,
         outgoing: &mut Outgoing<'_>,
         publisher: Option<Arc<str>>,
         (now, now_ms): (u32, u64),
-    ) -> bool {
+    ) -> Stored {
         if !self.config.enable {
-            return true;
+            return Stored::Yes;
         }
         if outgoing.payload.is_empty() {
-            self.write().remove(outgoing.topic);
-            return true;
+            let mut kept = self.write();
+            let removed = kept.topics.remove(outgoing.topic);
+            kept.bytes -= removed.map_or(0, |retained| retained.message.size());
+            return Stored::Yes;
         }
         let is_own = self.own.iter().any(|own| own == outgoing.topic);
         let in_time = |budget: &RateBudget| budget.take(1, now_ms) == 1;
         if outgoing.payload.len() > self.config.max_payload_size
             || (!is_own && !self.publish_rate.as_ref().is_none_or(in_time))
         {
-            return false;
+            return Stored::No;
         }
+        let message = outgoing.keep();
+        let mut kept = self.write();
+        let old = kept.topics.get(outgoing.topic);
+        let old = old.map(|retained| retained.message.size());
+        let bytes = kept.bytes - old.unwrap_or(0) + message.size();
+        let (limit, byte_limit) = (
+            self.config.max_retained_messages,
+            self.config.max_retained_bytes,
+        );
+        let too_many = limit > 0
+            && old.is_none()
+            && kept.topics.len() >= limit
+            && kept.topics.len() - self.own_among(&kept.topics) >= limit;
+        if !is_own && (too_many || (byte_limit > 0 && bytes > byte_limit)) {
+            return Stored::Full;
+        }
+        kept.bytes = bytes;
         let retained = Retained {
-            message: outgoing.keep(),
+            message,
             publisher,
             until: self.expiry_of(outgoing.expires_at, now),
         };
-        let mut topics = self.write();
-        let limit = self.config.max_retained_messages;
-        if limit > 0
-            && !is_own
-            && topics.len() >= limit
-            && topics.get(outgoing.topic).is_none()
-            && topics.len() - self.own_among(&topics) >= limit
-        {
-            return false;
-        }
-        topics.insert(outgoing.topic, retained);
-        true
+        kept.topics.insert(outgoing.topic, retained);
+        Stored::Yes
     }
 
     /// The broker second at which a message is no longer kept.
@@ -132,34 +167,41 @@ impl RetainedStore {
         let mut removed = 0;
         loop {
             let now = clock.second();
-            let mut topics = self.write();
-            let before = topics.len();
-            cursor = topics.retain_slice(cursor.as_ref(), SLICE, |retained| retained.is_alive(now));
-            removed += before - topics.len();
+            let mut kept = self.write();
+            let Kept { topics, bytes } = &mut *kept;
+            cursor = topics.retain_slice(cursor.as_ref(), SLICE, |retained| {
+                let alive = retained.is_alive(now);
+                if !alive {
+                    *bytes -= retained.message.size();
+                    removed += 1;
+                }
+                alive
+            });
             if cursor.is_none() {
                 return removed;
             }
         }
     }
 
-    fn write(&self) -> RwLockWriteGuard<'_, TopicTree<Retained>> {
-        self.topics.write().unwrap_or_else(PoisonError::into_inner)
-    }
-
     /// Whether a subscription to `filter` can get anything: a cheap look before a replay is begun.
     pub(crate) fn may_match(&self, filter: &str) -> bool {
-        let topics = self.topics.read().unwrap_or_else(PoisonError::into_inner);
+        let kept = self.read();
         if has_wildcard(filter) {
-            !topics.is_empty()
+            !kept.topics.is_empty()
         } else {
-            topics.get(filter).is_some()
+            kept.topics.get(filter).is_some()
         }
     }
 
     /// Number of retained messages, those of the broker itself not counted.
     pub fn len(&self) -> usize {
-        let topics = self.topics.read().unwrap_or_else(PoisonError::into_inner);
-        topics.len() - self.own_among(&topics)
+        let kept = self.read();
+        kept.topics.len() - self.own_among(&kept.topics)
+    }
+
+    /// Bytes of all retained messages.
+    pub fn bytes(&self) -> usize {
+        self.read().bytes
     }
 
     fn own_among(&self, topics: &TopicTree<Retained>) -> usize {
@@ -179,25 +221,27 @@ impl RetainedStore {
         want: &Want<'_>,
         counts: impl Fn(&Message) -> bool,
     ) -> (Vec<Arc<Message>>, Option<Cursor>) {
-        let topics = self.topics.read().unwrap_or_else(PoisonError::into_inner);
+        let kept = self.read();
         let (mut found, mut room) = (Vec::new(), want.room);
         let next =
-            topics.for_each_match(want.filter, want.from, want.budget, &mut |_, retained| {
-                let message = &retained.message;
-                let is_own = want.not_by.is_some() && retained.publisher.as_deref() == want.not_by;
-                if is_own || !retained.is_alive(want.now) {
-                    return ControlFlow::Continue(());
-                }
-                found.push(Arc::clone(message));
-                if counts(message) {
-                    room = room.saturating_sub(1);
-                }
-                if room == 0 {
-                    ControlFlow::Break(())
-                } else {
-                    ControlFlow::Continue(())
-                }
-            });
+            kept.topics
+                .for_each_match(want.filter, want.from, want.budget, &mut |_, retained| {
+                    let message = &retained.message;
+                    let is_own =
+                        want.not_by.is_some() && retained.publisher.as_deref() == want.not_by;
+                    if is_own || !retained.is_alive(want.now) {
+                        return ControlFlow::Continue(());
+                    }
+                    found.push(Arc::clone(message));
+                    if counts(message) {
+                        room = room.saturating_sub(1);
+                    }
+                    if room == 0 {
+                        ControlFlow::Break(())
+                    } else {
+                        ControlFlow::Continue(())
+                    }
+                });
         (found, next)
     }
 }

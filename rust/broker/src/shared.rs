@@ -240,3 +240,53 @@ impl Shared {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use vallum_mqtt::packet::QoS;
+
+    use super::*;
+
+    fn message(payload: usize) -> Arc<Message> {
+        Arc::new(Message {
+            topic: "t".into(),
+            properties: Box::default(),
+            payload: vec![0; payload].into(),
+            qos: QoS::AtMostOnce,
+            retain: false,
+            publisher: None,
+            expires_at: None,
+        })
+    }
+
+    #[test]
+    fn a_letter_box_is_full_until_its_owner_has_done_enough() {
+        let inbox = Inbox::default();
+        let stop = || Inbound::Command(Command::Stop);
+        inbox.post((0..MAX_INBOX_WEIGHT).map(|_| stop()));
+        assert!(!inbox.is_full());
+        inbox.post([stop()]);
+        assert!(inbox.is_full());
+        let taken = inbox.take();
+        assert_eq!(taken.len(), MAX_INBOX_WEIGHT + 1);
+        assert!(inbox.is_full(), "taken is not done");
+        inbox.done(1);
+        assert!(!inbox.is_full());
+        inbox.done(MAX_INBOX_WEIGHT);
+        assert_eq!(inbox.weight.load(Ordering::Relaxed), 0);
+    }
+
+    #[test]
+    fn large_messages_weigh_more() {
+        let inbox = Inbox::default();
+        let large = message(64 * 1024 * 1024);
+        inbox.post((0..4).map(|_| Inbound::Deliver(Arc::clone(&large), Vec::new())));
+        assert!(!inbox.is_full());
+        inbox.post([Inbound::Deliver(message(1024), Vec::new())]);
+        assert!(inbox.is_full());
+        for item in inbox.take() {
+            inbox.done(item.weight());
+        }
+        assert_eq!(inbox.weight.load(Ordering::Relaxed), 0);
+    }
+}

@@ -186,6 +186,9 @@ class Mqtt(Section):
     """Messages queued for a client; 0 and infinity: without bound."""
     max_inflight: Int = Field(default=32, ge=1, le=65535)
     """QoS 1 and 2 messages sent and not yet acknowledged."""
+    max_filters_per_packet: Int = Field(default=10_000, ge=1, le=268_435_455)
+    """Filters of one SUBSCRIBE or UNSUBSCRIBE. Those beyond are refused with 0x97; an UNSUBSCRIBE
+    with more ends the connection."""
     max_subscriptions: PositiveIntOrInfinity = None
     """Subscriptions of one client."""
     upgrade_qos: Bool = False

@@ -27,6 +27,8 @@ class RetainerBackend(Section):
     """Memory, or disk too."""
     max_retained_messages: NonNegativeInt = 0
     """Messages kept; 0: without bound."""
+    max_retained_bytes: Bytesize = 1024 * 1024 * 1024
+    """Bytes of their topics, properties and payloads; 0: without bound."""
     index_specs: Any = None
     """Means nothing here."""
     enable: Bool = True

@@ -50,12 +50,12 @@ impl std::fmt::Debug for Parked {
 }
 
 /// A CONNECT that is answered with a refusal: reason code, reason identifier, what decided.
-pub(super) struct Refused {
-    pub(super) client_id: Arc<str>,
-    pub(super) username: Option<Box<str>>,
-    pub(super) reason_code: ReasonCode,
-    pub(super) reason: String,
-    pub(super) stage: String,
+pub(crate) struct Refused {
+    pub(crate) client_id: Arc<str>,
+    pub(crate) username: Option<Box<str>>,
+    pub(crate) reason_code: ReasonCode,
+    pub(crate) reason: String,
+    pub(crate) stage: String,
 }
 
 impl EventLoop {
@@ -268,7 +268,7 @@ impl EventLoop {
     }
 
     /// Refuse with CONNACK and close (section 3.2.2.2); one line for the log.
-    pub(super) fn refuse_connect(&mut self, slot: u32, refused: Refused) -> Flow {
+    pub(crate) fn refuse_connect(&mut self, slot: u32, refused: Refused) -> Flow {
         self.metrics().client_refused.add(1);
         let limit = self
             .connections

@@ -9,7 +9,6 @@ use crate::{
     event::Event,
     event_loop::{EventLoop, Flow},
     presence::Place,
-    router::Router as _,
     session::{Session, SessionRef, state::NEVER},
 };
 
@@ -263,9 +262,7 @@ impl EventLoop {
             queue,
             ..
         } = entry.session;
-        for filter in subscriptions.keys() {
-            self.shared.router.unsubscribe(filter, reference);
-        }
+        self.forget_subscriptions(reference, subscriptions);
         self.shared
             .registry
             .release(&client.info.client_id, reference);

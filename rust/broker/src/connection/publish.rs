@@ -17,6 +17,7 @@ use super::{disconnect::Close, mounts::mounted_name};
 use crate::{
     event::Refusal,
     event_loop::{EventLoop, Flow, Outgoing, Routed},
+    retained::Stored,
     session::{SessionRef, state::Will},
 };
 
@@ -112,22 +113,24 @@ impl EventLoop {
         let life = publish.properties.message_expiry_interval();
         outgoing.expires_at = self.expiry_of(self.zone_of(slot), life);
         if let Some(delayed) = delayed {
-            let held = self.hold(&mut outgoing, delayed.seconds);
-            if !held && let Some(entry) = self.sessions.get_mut(session_slot as usize) {
-                entry.session.forget_awaiting(publish.packet_id);
+            if !self.hold(&mut outgoing, delayed.seconds) {
+                return self.over_quota(slot, session_slot, publish.qos, publish.packet_id);
             }
-            let reason = if held {
-                ReasonCode::Success
-            } else {
-                ReasonCode::QuotaExceeded
-            };
             if let Some(id) = publish.packet_id {
-                self.acknowledge_with(slot, publish.qos, id, reason);
+                self.acknowledge_with(slot, publish.qos, id, ReasonCode::Success);
             }
             return Flow::Continue;
         }
-        let Routed { matched, pending } = self.publish(&mut outgoing);
+        outgoing.hears_of_failure = version == Version::V5 && publish.qos != QoS::AtMostOnce;
+        let Routed {
+            matched,
+            pending,
+            refused,
+        } = self.publish(&mut outgoing);
         self.recycle(outgoing);
+        if refused {
+            return self.over_quota(slot, session_slot, publish.qos, publish.packet_id);
+        }
         if pending {
             self.wait_for_fanout(slot, publish.qos, publish.packet_id, matched);
             return Flow::Park;
@@ -279,6 +282,23 @@ impl EventLoop {
         self.acknowledge_with(slot, qos, id, reason);
     }
 
+    /// PUBACK or PUBREC of a message there was no room for; its identifier is free again.
+    fn over_quota(
+        &mut self,
+        slot: u32,
+        session_slot: u32,
+        qos: QoS,
+        packet_id: Option<NonZeroU16>,
+    ) -> Flow {
+        if let Some(entry) = self.sessions.get_mut(session_slot as usize) {
+            entry.session.forget_awaiting(packet_id);
+        }
+        if let Some(id) = packet_id {
+            self.acknowledge_with(slot, qos, id, ReasonCode::QuotaExceeded);
+        }
+        Flow::Continue
+    }
+
     /// PUBACK or PUBREC of a message that authorization refused; a 3.x client cannot be told.
     fn acknowledge_refused(&mut self, slot: u32, qos: QoS, packet_id: Option<NonZeroU16>) {
         let Some(id) = packet_id else { return };
@@ -322,7 +342,8 @@ impl EventLoop {
         Some(self.now.saturating_add(seconds))
     }
 
-    /// Retain and route.
+    /// Retain and route. What cannot be retained goes nowhere if its publisher can be told so; to one that
+    /// cannot, the message matters more.
     pub(crate) fn publish(&mut self, outgoing: &mut Outgoing<'_>) -> Routed {
         if outgoing.retain {
             let publisher = outgoing.publisher.and_then(|publisher| {
@@ -331,14 +352,15 @@ impl EventLoop {
             });
             let shared = &self.shared;
             let now = (self.now, shared.clock.milliseconds());
-            if !shared.retained.store(outgoing, publisher, now) {
+            let stored = shared.retained.store(outgoing, publisher, now);
+            if stored != Stored::Yes {
                 self.metrics().dropped_retained.add(1);
+                if stored == Stored::Full && outgoing.hears_of_failure {
+                    return Routed::REFUSED;
+                }
             }
             if outgoing.payload.is_empty() && self.shared.config.retainer.stop_publish_clear_msg {
-                return Routed {
-                    matched: 0,
-                    pending: false,
-                };
+                return Routed::default();
             }
         }
         self.route(outgoing)

@@ -18,12 +18,15 @@ use super::{disconnect::Close, mounts::mounted_filter};
 use crate::{
     event_loop::{EventLoop, Flow},
     retained::Replay,
-    router::{Router as _, SubscriptionOptions, Taken},
+    router::{Router as _, SubscriptionOptions, is_shared},
     session::SessionRef,
 };
 
 /// Subscriptions of one session that may wait for retained messages at a time; more are refused.
 const MAX_PENDING_REPLAYS: u32 = 10_000;
+
+/// What adding or removing one filter counts for in the budget of a turn, in deliveries.
+const FILTER_WORK: usize = 8;
 
 /// The reason code that grants a `QoS`.
 fn granted_code(qos: QoS) -> ReasonCode {
@@ -104,14 +107,14 @@ impl EventLoop {
             .properties
             .subscription_identifier
             .map_or(0, NonZeroU32::get);
-        let filters = subscribe.subscriptions.iter().map(|entry| entry.filter);
+        let limit = self.mqtt_of(slot).max_filters_per_packet;
+        let entries = || subscribe.subscriptions.iter().take(limit);
+        let filters = entries().map(|entry| entry.filter);
         let rewritten = self.rewritten(reference, filters);
         let legacy = self.pipeline.profile() == Profile::Legacy; // rules see what the client asked for
         // All filters are judged before the first is subscribed: with `deny_action = disconnect` one
         // that is denied fails the whole packet (`spec/authorization.md` section 3).
-        let judged: Vec<Result<(), Unmet>> = subscribe
-            .subscriptions
-            .iter()
+        let judged: Vec<Result<(), Unmet>> = entries()
             .enumerate()
             .map(|(n, asked)| {
                 let entry = in_place_of(asked, &rewritten, n);
@@ -124,9 +127,7 @@ impl EventLoop {
             return Flow::Closed;
         }
         if !self.mqtt_of(slot).shared_subscription
-            && subscribe
-                .subscriptions
-                .iter()
+            && entries()
                 .any(|entry| matches!(FilterScope::parse(entry.filter), Ok(FilterScope::Shared(_))))
         {
             // As the reference: not an answer, but the end (`spec/hardening.md` section 6).
@@ -140,8 +141,7 @@ impl EventLoop {
         let mut replays = Vec::new();
         let mut told = Vec::new();
         let mut explained = None;
-        let entries = subscribe.subscriptions.iter().enumerate();
-        for ((n, asked), judged) in entries.zip(judged) {
+        for ((n, asked), judged) in entries().enumerate().zip(judged) {
             let entry = in_place_of(asked, &rewritten, n);
             match judged.and_then(|()| self.subscribe_one(slot, reference, &entry, id)) {
                 Ok(granted) => {
@@ -160,6 +160,8 @@ impl EventLoop {
                 }
             }
         }
+        self.fanouts.spend(codes.len() * FILTER_WORK);
+        codes.resize(subscribe.subscriptions.len(), ReasonCode::QuotaExceeded);
         let packet_id = subscribe.packet_id;
         match explained.filter(|text| self.may_explain(slot, codes.len() + text.len())) {
             Some(text) => {
@@ -272,10 +274,13 @@ impl EventLoop {
             let why = "too many subscriptions wait for retained messages";
             return Err((ReasonCode::QuotaExceeded, Some(why)));
         }
-        self.shared
-            .router
-            .subscribe(&whole, reference, options)
-            .map_err(|Taken| TAKEN)?;
+        let mut taken = false;
+        let wanted = [(&*whole, options)];
+        let note = &mut |_| taken = true;
+        self.shared.router.subscribe(reference, &wanted, note);
+        if taken {
+            return Err(TAKEN);
+        }
         let session = self.session_mut(reference).ok_or(LOST)?;
         session.has_shared |= scope.filter().len() < entry.filter.len();
         session.subscriptions.insert((*whole).into(), options);
@@ -304,7 +309,8 @@ impl EventLoop {
         })
     }
 
-    /// An UNSUBSCRIBE; it is never refused.
+    /// An UNSUBSCRIBE; none of its filters is ever refused. One with too many of them ends the
+    /// connection: UNSUBACK has no code to say so with.
     pub(crate) fn on_unsubscribe(
         &mut self,
         slot: u32,
@@ -320,9 +326,14 @@ impl EventLoop {
         let Some(reference) = self.session_ref(session_slot) else {
             return Flow::Closed;
         };
+        if unsubscribe.filters.len() > self.mqtt_of(slot).max_filters_per_packet {
+            return self.refuse_packet(slot, ReasonCode::QuotaExceeded);
+        }
+        self.fanouts.spend(unsubscribe.filters.len() * FILTER_WORK);
         let rewritten = self.rewritten(reference, unsubscribe.filters.iter());
         let mut told = Vec::new();
         let mut codes = Vec::new();
+        let mut plain = Vec::new();
         for (n, asked) in unsubscribe.filters.iter().enumerate() {
             let filter = rewritten.get(n).and_then(Option::as_deref).unwrap_or(asked);
             if FilterScope::parse(filter).is_err() {
@@ -337,19 +348,24 @@ impl EventLoop {
                 let whole = mounted_filter(session, filter)?;
                 session.subscriptions.remove(&*whole).map(|_| whole)
             });
-            if let Some(whole) = &known {
-                self.drop_subscription(whole, reference);
-                if self.hears_of_unsubscriptions() {
-                    told.push(filter.to_owned());
-                }
+            if known.is_some() && self.hears_of_unsubscriptions() {
+                told.push(filter.to_owned());
             }
-            let code = if known.is_some() {
+            let was_known = known.is_some();
+            match known {
+                Some(whole) if is_shared(&whole) => self.drop_subscription(&whole, reference),
+                Some(whole) => plain.push(whole),
+                None => {}
+            }
+            let code = if was_known {
                 ReasonCode::Success
             } else {
                 ReasonCode::NoSubscriptionExisted
             };
             codes.push(code);
         }
+        let plain: Vec<&str> = plain.iter().map(|filter| &**filter).collect();
+        self.shared.router.unsubscribe(reference, &plain);
         let packet_id = unsubscribe.packet_id;
         self.send(slot, |version, out| {
             UnsubAck::write(version, packet_id, &codes, out)

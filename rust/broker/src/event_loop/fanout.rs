@@ -23,7 +23,7 @@ use crate::{
 /// Receivers up to which a message is delivered in the turn it came in.
 const INLINE_TARGETS: usize = 4096;
 /// Receivers of the others that are served in one turn.
-const SLICE: usize = 512;
+const SLICE: usize = 256;
 /// Receivers that may be listed for messages that wait; past it nothing is read from clients, and a
 /// message that comes all the same (a will) has its receivers looked up again later.
 const MAX_PENDING_TARGETS: usize = 2 * 1024 * 1024;
@@ -31,12 +31,23 @@ const MAX_PENDING_TARGETS: usize = 2 * 1024 * 1024;
 const TURN_WORK: usize = 65_536;
 
 /// What became of a message.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct Routed {
     /// Subscriptions that matched.
     pub(crate) matched: usize,
     /// Some are still to be served: the publisher has to wait.
     pub(crate) pending: bool,
+    /// There was no room for it: nobody got it.
+    pub(crate) refused: bool,
+}
+
+impl Routed {
+    /// There was no room.
+    pub(crate) const REFUSED: Self = Self {
+        matched: 0,
+        pending: false,
+        refused: true,
+    };
 }
 
 /// A publisher that waits for its message to be delivered, and what it is owed then.

@@ -115,6 +115,7 @@ impl EventLoop {
         let Some(slot) = self.adopt(connection) else {
             return;
         };
+        self.peer_is_sending = true; // nobody looked for a while
         let flow = self.attach(slot, accepted);
         self.go_on(slot, flow);
     }

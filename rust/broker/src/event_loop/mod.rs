@@ -55,7 +55,7 @@ use crate::{
     metrics::Metrics,
     retained::Replay,
     router::Target,
-    session::{Session, SessionRef},
+    session::{Departed, Session, SessionRef},
     shared::{Inbound, Shared},
 };
 
@@ -129,6 +129,8 @@ pub(crate) struct EventLoop {
     pub(crate) replays_wait: Option<u64>,
     /// Messages for very many receivers.
     pub(crate) fanouts: Fanouts,
+    /// Subscriptions of sessions that have ended, still in the router.
+    pub(crate) departed: Vec<Departed>,
     /// What other threads asked of this loop, in order, as far as it is not done.
     incoming: VecDeque<Inbound>,
     /// What goes to each other loop at the end of the turn.
@@ -187,6 +189,7 @@ impl EventLoop {
             replays: VecDeque::new(),
             replays_wait: None,
             fanouts: Fanouts::default(),
+            departed: Vec::new(),
             incoming: VecDeque::new(),
             outbound: (0..loops).map(|_| Vec::new()).collect(),
             targets: Vec::new(),
@@ -251,6 +254,7 @@ impl EventLoop {
             self.close_stopped();
             self.serve_incoming();
             self.serve_yielded();
+            self.sweep_departed();
             self.publish_due();
             self.replay_retained();
             self.serve_fanouts();
@@ -307,6 +311,7 @@ impl EventLoop {
             || !self.dirty.is_empty()
             || (!self.replays.is_empty() && self.replays_wait.is_none())
             || !self.incoming.is_empty()
+            || !self.departed.is_empty()
             || self.fanouts.has_work()
             || self.closing.is_some()
             || self.delayed.is_due(self.now)
@@ -373,5 +378,67 @@ impl EventLoop {
                 inbox.post(mem::take(batch));
             }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, clippy::panic, reason = "tests")]
+    use std::{
+        io::{ErrorKind, Read as _},
+        net::{TcpListener, TcpStream as Peer},
+    };
+
+    use mio::net::TcpStream;
+
+    use super::*;
+    use crate::{
+        connection::Phase,
+        listener::control::Listeners,
+        support,
+        transport::{Transport, socket::Socket},
+    };
+
+    /// A connection of `event_loop`: its slot, and the other end.
+    fn connect(event_loop: &mut EventLoop, listener: &TcpListener) -> (u32, Peer) {
+        let peer = Peer::connect(listener.local_addr().unwrap()).unwrap();
+        let (stream, address) = listener.accept().unwrap();
+        stream.set_nonblocking(true).unwrap();
+        assert!(event_loop.listener(0).take_place());
+        let transport = Transport::Direct(Socket::Plain(TcpStream::from_std(stream)));
+        let connection = Connection::new(transport, address, 0, Phase::AwaitConnect, 0);
+        (event_loop.adopt(connection).unwrap(), peer)
+    }
+
+    #[test]
+    fn a_panic_ends_the_connection_that_set_it_off_and_no_other() {
+        let config = support::config(1, &[], &[]);
+        let (wanted, zones) = (config.listeners.clone(), config.zones.clone());
+        let shared = Shared::new(config, support::policy("null", "false"), 1).unwrap();
+        let mut listeners = Listeners::default();
+        let plan = listeners.plan(&shared.table(), &wanted, &zones).unwrap();
+        listeners.carry_out(plan, &shared);
+        let mut event_loop = EventLoop::new(Arc::new(shared), 0).unwrap();
+        event_loop.take_up_table();
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let (slot, mut peer) = connect(&mut event_loop, &listener);
+        let (other, mut other_peer) = connect(&mut event_loop, &listener);
+
+        event_loop.guarded(slot, |this| {
+            let _taken = mem::take(&mut this.read_buffer);
+            panic!("on purpose");
+        });
+
+        assert!(!event_loop.connections.contains(slot as usize));
+        assert_eq!(peer.read(&mut [0]).unwrap(), 0, "it is closed");
+        assert_eq!(event_loop.metrics().panics.get(), 1);
+        let mut served = false;
+        event_loop.guarded(other, |this| {
+            served = this.read_buffer.len() == READ_BUFFER_BYTES;
+        });
+        assert!(served && event_loop.connections.contains(other as usize));
+        other_peer.set_nonblocking(true).unwrap();
+        let nothing = other_peer.read(&mut [0]).unwrap_err();
+        assert_eq!(nothing.kind(), ErrorKind::WouldBlock, "it is open");
     }
 }

@@ -33,6 +33,8 @@ pub(crate) struct Outgoing<'a> {
     pub(crate) publisher: Option<SessionRef>,
     /// Bytes at the beginning of the topic that the receiver at hand is not shown.
     hidden: usize,
+    /// Its publisher will be told with a reason code if it is refused.
+    pub(crate) hears_of_failure: bool,
     message: Option<Arc<Message>>,
     encoded: Encoded,
 }
@@ -68,6 +70,7 @@ impl<'a> Outgoing<'a> {
             expires_at: None,
             publisher: None,
             hidden: 0,
+            hears_of_failure: false,
             message: None,
             encoded: Encoded::default(),
         }
@@ -84,6 +87,7 @@ impl<'a> Outgoing<'a> {
             expires_at: message.expires_at,
             publisher: message.publisher,
             hidden: 0,
+            hears_of_failure: false,
             message: Some(Arc::clone(message)),
             encoded: Encoded::default(),
         }
@@ -169,6 +173,7 @@ impl EventLoop {
             return Routed {
                 matched,
                 pending: true,
+                refused: false,
             };
         }
         self.fanouts.spend(matched);
@@ -191,7 +196,7 @@ impl EventLoop {
         }
         Routed {
             matched,
-            pending: false,
+            ..Routed::default()
         }
     }
 

@@ -9,6 +9,9 @@ pub(crate) type Entry = (u32, u32);
 /// Seconds one turn of the wheel spans; a longer wait is looked at once a turn.
 const SPAN: u32 = 256;
 
+/// Entries for which an empty slot keeps room.
+const SPARE: usize = 64;
+
 /// The wheel of one loop.
 #[derive(Debug)]
 pub(crate) struct Wheel {
@@ -42,8 +45,8 @@ impl Wheel {
             self.at += 1;
             if let Some(slot) = self.slots.get_mut((self.at % SPAN) as usize) {
                 slot.drain(..).for_each(&mut due);
-                if slot.capacity() > 4096 {
-                    slot.shrink_to(256);
+                if slot.capacity() > SPARE {
+                    slot.shrink_to(SPARE); // 256 slots that keep what a storm needed are megabytes
                 }
             }
         }

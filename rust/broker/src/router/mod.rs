@@ -59,15 +59,16 @@ pub struct Taken;
 ///
 /// Filters are given as the client wrote them, prefixes such as `$share/GROUP/` included.
 pub trait Router: Send + Sync {
-    /// Add or replace; `true` if it was new.
+    /// Add or replace these subscriptions of `session`; calls `taken` with the index of each that another
+    /// session holds exclusively.
     fn subscribe(
         &self,
-        filter: &str,
         session: SessionRef,
-        options: SubscriptionOptions,
-    ) -> Result<bool, Taken>;
-    /// Remove; `true` if it was there.
-    fn unsubscribe(&self, filter: &str, session: SessionRef) -> bool;
+        wanted: &[(&str, SubscriptionOptions)],
+        taken: &mut dyn FnMut(usize),
+    );
+    /// Remove these subscriptions of `session`; those that are not there are passed over.
+    fn unsubscribe(&self, session: SessionRef, filters: &[&str]);
     /// The client of a session with this shared subscription came or went.
     fn set_online(&self, filter: &str, session: SessionRef, online: bool);
     /// The group of a shared subscription.
@@ -119,6 +120,9 @@ impl SharedPolicies {
     }
 }
 
+/// Filters added or removed under one lock.
+const BATCH: usize = 64;
+
 #[derive(Debug, Default)]
 struct Subscriptions {
     plain: SubscriptionTree<SessionRef, SubscriptionOptions>,
@@ -127,8 +131,8 @@ struct Subscriptions {
 
 /// All subscriptions of this process in two trees behind one lock.
 ///
-/// Readers share the lock for the time of one look-up, writers hold it for one filter: neither ever
-/// waits for I/O or for another lock while holding it.
+/// Readers share the lock for the time of one look-up, writers hold it for [`BATCH`] filters: neither
+/// ever waits for I/O or for another lock while holding it.
 #[derive(Debug)]
 pub struct LocalRouter {
     subscriptions: RwLock<Subscriptions>,
@@ -208,53 +212,68 @@ impl LocalRouter {
     }
 }
 
-impl Router for LocalRouter {
-    fn subscribe(
-        &self,
-        filter: &str,
-        session: SessionRef,
-        options: SubscriptionOptions,
-    ) -> Result<bool, Taken> {
-        let Some(scope) = scope_of(filter) else {
-            let new = self
-                .write()
-                .plain
-                .insert(filter, session, options)
-                .is_none();
-            if new && is_system(filter) {
-                self.system.fetch_add(1, Relaxed);
-            }
-            return Ok(new);
-        };
-        let policy = match scope {
-            FilterScope::Shared(shared) => self.policies.of(shared.group),
-            FilterScope::Plain(_) | FilterScope::Exclusive(_) => self.policies.default,
-        };
-        let new = self
-            .write()
-            .shared
-            .join(filter, scope, policy, session, options)?;
-        if new && is_system(scope.filter()) {
+impl LocalRouter {
+    /// A subscription to `filter` was made, if it is `new`.
+    fn count_system(&self, filter: &str, new: bool) {
+        if new && is_system(filter) {
             self.system.fetch_add(1, Relaxed);
         }
-        Ok(new)
     }
 
-    fn unsubscribe(&self, filter: &str, session: SessionRef) -> bool {
-        let (filter, gone) = match scope_of(filter) {
-            None => (
-                filter,
-                self.write().plain.remove(filter, &session).is_some(),
-            ),
-            Some(scope) => {
-                let gone = self.write().shared.leave(filter, scope.filter(), session);
-                (scope.filter(), gone)
-            }
-        };
+    /// A subscription to `filter` has ended, if it is `gone`.
+    fn discount_system(&self, filter: &str, gone: bool) {
         if gone && is_system(filter) {
             self.system.fetch_sub(1, Relaxed);
         }
-        gone
+    }
+}
+
+impl Router for LocalRouter {
+    fn subscribe(
+        &self,
+        session: SessionRef,
+        wanted: &[(&str, SubscriptionOptions)],
+        taken: &mut dyn FnMut(usize),
+    ) {
+        for (batch, wanted) in wanted.chunks(BATCH).enumerate() {
+            let mut subscriptions = self.write();
+            for (at, (filter, options)) in wanted.iter().enumerate() {
+                let Some(scope) = scope_of(filter) else {
+                    let old = subscriptions.plain.insert(filter, session, *options);
+                    self.count_system(filter, old.is_none());
+                    continue;
+                };
+                let policy = match scope {
+                    FilterScope::Shared(shared) => self.policies.of(shared.group),
+                    FilterScope::Plain(_) | FilterScope::Exclusive(_) => self.policies.default,
+                };
+                let joined = subscriptions
+                    .shared
+                    .join(filter, scope, policy, session, *options);
+                match joined {
+                    Ok(new) => self.count_system(scope.filter(), new),
+                    Err(Taken) => taken(batch * BATCH + at),
+                }
+            }
+        }
+    }
+
+    fn unsubscribe(&self, session: SessionRef, filters: &[&str]) {
+        for filters in filters.chunks(BATCH) {
+            let mut subscriptions = self.write();
+            for filter in filters {
+                match scope_of(filter) {
+                    None => {
+                        let gone = subscriptions.plain.remove(filter, &session).is_some();
+                        self.discount_system(filter, gone);
+                    }
+                    Some(scope) => {
+                        let gone = subscriptions.shared.leave(filter, scope.filter(), session);
+                        self.discount_system(scope.filter(), gone);
+                    }
+                }
+            }
+        }
     }
 
     fn set_online(&self, filter: &str, session: SessionRef, online: bool) {

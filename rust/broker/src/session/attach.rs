@@ -6,7 +6,7 @@ use std::{
 };
 
 use vallum_mqtt::packet::{ConnAck, ConnAckProperties, QoS, ReasonCode, Version};
-use vallum_policy::decision::AuthenticatedClient;
+use vallum_policy::{decision::AuthenticatedClient, profile::Profile};
 
 use super::{Session, SessionRef, state::Will};
 use crate::{
@@ -15,6 +15,7 @@ use crate::{
         Phase, V5State,
         alias::OutgoingAliases,
         auth::{Enhanced, Proof},
+        connect::Refused,
         disconnect::Close,
     },
     event::Event,
@@ -75,6 +76,19 @@ impl EventLoop {
             .is_some_and(|session| session.client.mountpoint != *mountpoint);
         let fresh = accepted.wishes.clean_start || moved;
         if let Some(old) = existing
+            && self.belongs_to_another(old, &accepted.client)
+        {
+            let info = &accepted.client.info;
+            let refused = Refused {
+                client_id: Arc::clone(&info.client_id),
+                username: info.username.clone(),
+                reason_code: ReasonCode::ClientIdentifierNotValid,
+                reason: "session_of_another_identity".to_owned(),
+                stage: "session".to_owned(),
+            };
+            return self.refuse_connect(slot, refused);
+        }
+        if let Some(old) = existing
             && let Some(old_slot) = self.session_mut(old).and_then(|s| s.connection)
         {
             self.close(old_slot, Close::TakenOver { for_good: fresh });
@@ -123,6 +137,18 @@ impl EventLoop {
             self.auto_subscribe(slot, session);
         }
         Flow::Continue
+    }
+
+    /// Whether a session was made by somebody else than `client`: another user name, or another
+    /// certificate. In hardened nobody may then take it over, end it, or get what waits in it.
+    fn belongs_to_another(&mut self, session: SessionRef, client: &AuthenticatedClient) -> bool {
+        if self.pipeline.profile() != Profile::Hardened {
+            return false;
+        }
+        self.session_mut(session).is_some_and(|session| {
+            let (owner, other) = (&session.client.info, &client.info);
+            owner.username != other.username || owner.cert_common_name != other.cert_common_name
+        })
     }
 
     /// Bind connection and session together and say so; `false` if the connection is closed instead.

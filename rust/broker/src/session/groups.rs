@@ -37,15 +37,11 @@ impl EventLoop {
         }
     }
 
-    /// End a subscription. What still waits for it in the session's queue goes to another member of
+    /// End a shared subscription. What still waits for it in the session's queue goes to another member of
     /// its group; what was sent is completed [MQTT-3.10.4-4].
     pub(crate) fn drop_subscription(&mut self, filter: &str, reference: SessionRef) {
-        let group = if is_shared(filter) {
-            self.shared.router.group_of(filter)
-        } else {
-            None
-        };
-        self.shared.router.unsubscribe(filter, reference);
+        let group = self.shared.router.group_of(filter);
+        self.shared.router.unsubscribe(reference, &[filter]);
         let Some(group) = group else { return };
         let waiting = self
             .session_mut(reference)

@@ -62,6 +62,15 @@ fn start(
     mqtt: &[(&str, serde_json::Value)],
     pipeline: Arc<Pipeline>,
 ) -> Broker {
+    Broker::start(config(loops, listener, mqtt), pipeline).unwrap()
+}
+
+/// What the broker starts from; `listener` and `mqtt` override members of theirs.
+pub(crate) fn config(
+    loops: usize,
+    listener: &[(&str, serde_json::Value)],
+    mqtt: &[(&str, serde_json::Value)],
+) -> BrokerConfig {
     let mut document: serde_json::Value =
         serde_json::from_str(include_str!("document.json")).unwrap();
     document["loops"] = loops.into();
@@ -78,8 +87,7 @@ fn start(
             _ => document["zones"][0]["mqtt"][*key] = value.clone(),
         }
     }
-    let config: BrokerConfig = serde_json::from_value(document).unwrap();
-    Broker::start(config, pipeline).unwrap()
+    serde_json::from_value(document).unwrap()
 }
 
 /// An open broker.
@@ -208,6 +216,16 @@ impl Client {
                 reason: ReasonCode::Success,
                 present,
             } => (client, present),
+            other => panic!("expected CONNACK, got {other:?}"),
+        }
+    }
+
+    /// Connect, unless the broker closes the connection.
+    pub(crate) fn try_connect(broker: &Broker, client_id: &str) -> Option<Self> {
+        let mut client = Self::connecting(broker, Version::V5, client_id, true, 0);
+        match client.next() {
+            Got::ConnAck { .. } => Some(client),
+            Got::Closed => None,
             other => panic!("expected CONNACK, got {other:?}"),
         }
     }

@@ -103,6 +103,10 @@ pub enum DecodeError {
         /// Which property.
         property: PropertyId,
     },
+    /// More user properties than [`MAX_USER_PROPERTIES`](super::MAX_USER_PROPERTIES).
+    TooManyUserProperties,
+    /// User properties of more than [`MAX_USER_PROPERTY_BYTES`](super::MAX_USER_PROPERTY_BYTES).
+    UserPropertiesTooLarge,
     /// The Property Length runs past the packet, or a property past the Property Length.
     BadPropertyLength,
     /// Authentication Data without an Authentication Method (section 3.1.2.11.10).
@@ -153,6 +157,8 @@ impl DecodeError {
                 ReasonCode::UnsupportedProtocolVersion
             }
             Self::EmptyTopic | Self::WildcardInTopic => ReasonCode::TopicNameInvalid,
+            Self::TooManyUserProperties => ReasonCode::QuotaExceeded,
+            Self::UserPropertiesTooLarge => ReasonCode::PacketTooLarge,
         }
     }
 }
@@ -194,6 +200,8 @@ impl fmt::Display for DecodeError {
             Self::PropertyOutOfRange { property } => {
                 write!(f, "property {} out of range", property.name())
             }
+            Self::TooManyUserProperties => f.write_str("too many user properties"),
+            Self::UserPropertiesTooLarge => f.write_str("too many bytes of user properties"),
             Self::BadPropertyLength => f.write_str("property length does not fit"),
             Self::AuthDataWithoutMethod => {
                 f.write_str("authentication data without authentication method")

@@ -40,7 +40,9 @@ pub use disconnect::{Disconnect, DisconnectProperties};
 pub use error::{DecodeError, EncodeError};
 pub use header::{FixedHeader, MAX_REMAINING_LENGTH, PacketType};
 pub use ping::{PINGREQ, PINGRESP};
-pub use property::{Property, PropertyId, UserProperties};
+pub use property::{
+    MAX_USER_PROPERTIES, MAX_USER_PROPERTY_BYTES, Property, PropertyId, UserProperties,
+};
 pub use publish::{Publish, PublishLayout, PublishParts, PublishProperties};
 pub use reason::ReasonCode;
 pub use suback::{ReasonCodes, SubAck, UnsubAck};

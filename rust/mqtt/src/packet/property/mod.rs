@@ -8,7 +8,7 @@ mod section;
 mod value;
 
 pub use id::PropertyId;
-pub use section::{PropertyIter, UserProperties};
+pub use section::{MAX_USER_PROPERTIES, MAX_USER_PROPERTY_BYTES, PropertyIter, UserProperties};
 pub use value::Property;
 
 pub(super) use id::Place;

@@ -6,6 +6,11 @@ use super::super::wire::Reader;
 use super::id::{Place, PropertyId};
 use super::value::Property;
 
+/// User properties in one list. MQTT has no bound; each is work for the pipeline and for every receiver.
+pub const MAX_USER_PROPERTIES: usize = 1000;
+/// Bytes of all their names and values: the largest single one MQTT allows fits twice.
+pub const MAX_USER_PROPERTY_BYTES: usize = 256 * 1024;
+
 /// A list of properties being read and checked.
 #[derive(Debug)]
 pub(in crate::packet) struct Section<'a> {
@@ -68,6 +73,12 @@ impl<'a> Section<'a> {
         if let Property::UserProperty(key, value) = property {
             self.users.count += 1;
             self.users.text_bytes += key.len() + value.len();
+            if self.users.count > MAX_USER_PROPERTIES {
+                return Err(DecodeError::TooManyUserProperties);
+            }
+            if self.users.text_bytes > MAX_USER_PROPERTY_BYTES {
+                return Err(DecodeError::UserPropertiesTooLarge);
+            }
         }
         Ok(Some(property))
     }
