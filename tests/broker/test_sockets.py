@@ -20,6 +20,8 @@ def broker_socket(client: Client) -> socket.socket:
     mine = client._writer.get_extra_info("sockname")
     for entry in os.listdir("/proc/self/fd"):
         try:
+            if not os.readlink(f"/proc/self/fd/{entry}").startswith("socket:"):
+                continue
             found = socket.socket(fileno=os.dup(int(entry)))
         except OSError:
             continue

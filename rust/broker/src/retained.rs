@@ -106,7 +106,7 @@ impl RetainedStore {
         if outgoing.payload.is_empty() {
             let mut kept = self.write();
             let removed = kept.topics.remove(outgoing.topic);
-            kept.bytes -= removed.map_or(0, |retained| retained.message.size());
+            kept.bytes -= removed.map_or(0, |retained| self.room_of(&retained.message));
             return Stored::Yes;
         }
         let is_own = self.own.iter().any(|own| own == outgoing.topic);
@@ -119,8 +119,8 @@ impl RetainedStore {
         let message = outgoing.keep();
         let mut kept = self.write();
         let old = kept.topics.get(outgoing.topic);
-        let old = old.map(|retained| retained.message.size());
-        let bytes = kept.bytes - old.unwrap_or(0) + message.size();
+        let old = old.map(|retained| self.room_of(&retained.message));
+        let bytes = kept.bytes - old.unwrap_or(0) + self.room_of(&message);
         let (limit, byte_limit) = (
             self.config.max_retained_messages,
             self.config.max_retained_bytes,
@@ -140,6 +140,12 @@ impl RetainedStore {
         };
         kept.topics.insert(outgoing.topic, retained);
         Stored::Yes
+    }
+
+    /// Bytes that a message counts for.
+    fn room_of(&self, message: &Message) -> usize {
+        let is_own = self.own.iter().any(|own| **own == *message.topic);
+        if is_own { 0 } else { message.size() }
     }
 
     /// The broker second at which a message is no longer kept.
@@ -172,7 +178,7 @@ impl RetainedStore {
             cursor = topics.retain_slice(cursor.as_ref(), SLICE, |retained| {
                 let alive = retained.is_alive(now);
                 if !alive {
-                    *bytes -= retained.message.size();
+                    *bytes -= self.room_of(&retained.message);
                     removed += 1;
                 }
                 alive
@@ -199,7 +205,7 @@ impl RetainedStore {
         kept.topics.len() - self.own_among(&kept.topics)
     }
 
-    /// Bytes of all retained messages.
+    /// Bytes of all retained messages, those of the broker itself not counted.
     pub fn bytes(&self) -> usize {
         self.read().bytes
     }

@@ -15,7 +15,6 @@ use crate::{
         Phase, V5State,
         alias::OutgoingAliases,
         auth::{Enhanced, Proof},
-        connect::Refused,
         disconnect::Close,
     },
     event::Event,
@@ -68,26 +67,8 @@ impl EventLoop {
             }
             found => found,
         };
-        // A session belongs to its mount point: who comes back under another one must not get what was
-        // queued for the client of another tenant.
-        let mountpoint = &accepted.client.mountpoint;
-        let moved = existing
-            .and_then(|old| self.session_mut(old))
-            .is_some_and(|session| session.client.mountpoint != *mountpoint);
+        let moved = existing.is_some_and(|old| self.belongs_to_another(old, &accepted.client));
         let fresh = accepted.wishes.clean_start || moved;
-        if let Some(old) = existing
-            && self.belongs_to_another(old, &accepted.client)
-        {
-            let info = &accepted.client.info;
-            let refused = Refused {
-                client_id: Arc::clone(&info.client_id),
-                username: info.username.clone(),
-                reason_code: ReasonCode::ClientIdentifierNotValid,
-                reason: "session_of_another_identity".to_owned(),
-                stage: "session".to_owned(),
-            };
-            return self.refuse_connect(slot, refused);
-        }
         if let Some(old) = existing
             && let Some(old_slot) = self.session_mut(old).and_then(|s| s.connection)
         {
@@ -139,15 +120,17 @@ impl EventLoop {
         Flow::Continue
     }
 
-    /// Whether a session was made by somebody else than `client`: another user name, or another
-    /// certificate. In hardened nobody may then take it over, end it, or get what waits in it.
+    /// Whether a session was made by somebody else than `client`: at another mount point or, in hardened,
+    /// under another user name or certificate. What waits in it is not for this client: the session ends.
     fn belongs_to_another(&mut self, session: SessionRef, client: &AuthenticatedClient) -> bool {
-        if self.pipeline.profile() != Profile::Hardened {
-            return false;
-        }
+        let hardened = self.pipeline.profile() == Profile::Hardened;
+        // A user name that is a token is another one each time.
+        let named = hardened && !self.pipeline.username_is_secret();
         self.session_mut(session).is_some_and(|session| {
             let (owner, other) = (&session.client.info, &client.info);
-            owner.username != other.username || owner.cert_common_name != other.cert_common_name
+            session.client.mountpoint != client.mountpoint
+                || (named && owner.username != other.username)
+                || (hardened && owner.cert_common_name != other.cert_common_name)
         })
     }
 
