@@ -6,7 +6,7 @@ use vallum_mqtt::packet::{PublishParts, QoS, Version};
 
 use super::{
     EventLoop,
-    output::{SHARED_PAYLOAD_BYTES, encode},
+    outgoing::{SHARED_PAYLOAD_BYTES, encode},
 };
 use crate::{connection::Phase, message::Delivery, session::inflight::Resend};
 

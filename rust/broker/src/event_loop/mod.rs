@@ -4,6 +4,7 @@
 //! collect what each receiver gets, write once per receiver, sleep again. Nothing in a turn blocks.
 //!
 //! - [`accept`]: new connections.       - [`input`]: bytes to packets.
+//! - [`outgoing`]: a message and its encodings.
 //! - [`output`]: packets to bytes out.  - [`backlog`]: deliveries that were kept.
 //! - [`inbox`]: what other threads ask. - [`timers`]: connect deadlines, keep-alive.
 //! - [`wheel`]: the timer wheel.        - [`proxied`]: PROXY headers, addresses refused.
@@ -23,6 +24,7 @@ mod inbox;
 mod input;
 mod linger;
 mod listeners;
+mod outgoing;
 mod output;
 mod proxied;
 mod stalled;
@@ -45,7 +47,7 @@ use vallum_policy::pipeline::Pipeline;
 use self::{
     encrypted::Handshakes, fanout::Fanouts, listeners::Listening, stalled::Stalled, wheel::Wheel,
 };
-pub(crate) use self::{fanout::Routed, input::Flow, output::Outgoing};
+pub(crate) use self::{fanout::Routed, input::Flow, outgoing::Outgoing};
 use crate::{
     clock,
     connection::{BufferPool, Connection, disconnect::Close},

@@ -1,10 +1,13 @@
-//! Packets to bytes out: one encoding shared by all receivers of a kind, one write a receiver a turn.
+//! Messages to their receivers and packets to bytes out: one write a receiver a turn.
 
 use std::{io, mem, num::NonZeroU16, sync::Arc};
 
 use vallum_mqtt::packet::{EncodeError, PublishParts, QoS, ReasonCode, Version};
 
-use super::{EventLoop, FLUSH_SLICE, Routed};
+use super::{
+    EventLoop, FLUSH_SLICE, Routed,
+    outgoing::{Outgoing, SHARED_PAYLOAD_BYTES, encode, kind, patch_packet_id},
+};
 use crate::{
     connection::{Flushed, Phase, disconnect::Close},
     message::{Delivery, Message},
@@ -16,145 +19,6 @@ use crate::{
 /// Output of one connection that is written before the turn ends, in bytes, so that a burst to one
 /// receiver does not pile up.
 const EARLY_FLUSH_BYTES: usize = 256 * 1024;
-
-/// Payloads from this size on, in bytes, are not copied for each receiver: their outboxes refer to one
-/// [`Message`]. Below it a copy costs less than the bookkeeping (`docs/design.md` section 5).
-pub(super) const SHARED_PAYLOAD_BYTES: usize = 3072;
-
-/// A message on its way to its receivers. It borrows from the packet it came in; an owned
-/// [`Message`] is made only when some receiver has to keep it.
-pub(crate) struct Outgoing<'a> {
-    pub(crate) topic: &'a str,
-    pub(crate) properties: &'a [u8],
-    pub(crate) payload: &'a [u8],
-    pub(crate) qos: QoS,
-    pub(crate) retain: bool,
-    pub(crate) expires_at: Option<u32>,
-    pub(crate) publisher: Option<SessionRef>,
-    /// Bytes at the beginning of the topic that the receiver at hand is not shown.
-    hidden: usize,
-    /// Its publisher will be told with a reason code if it is refused.
-    pub(crate) hears_of_failure: bool,
-    message: Option<Arc<Message>>,
-    encoded: Encoded,
-}
-
-/// Encodings of one message, one after the other, found by kind.
-#[derive(Default)]
-struct Encoded {
-    bytes: Vec<u8>,
-    /// Start, end and place of the packet identifier (0: none), by [`kind`].
-    spans: [Option<(usize, usize, usize)>; 12],
-}
-
-/// Index of an encoding: protocol family, `QoS`, RETAIN.
-fn kind(version: Version, qos: QoS, retain: bool) -> usize {
-    usize::from(version == Version::V5) * 6 + usize::from(qos as u8) * 2 + usize::from(retain)
-}
-
-impl<'a> Outgoing<'a> {
-    /// A message as a packet brought it.
-    pub(crate) fn new(
-        topic: &'a str,
-        properties: &'a [u8],
-        payload: &'a [u8],
-        qos: QoS,
-        retain: bool,
-    ) -> Self {
-        Self {
-            topic,
-            properties,
-            payload,
-            qos,
-            retain,
-            expires_at: None,
-            publisher: None,
-            hidden: 0,
-            hears_of_failure: false,
-            message: None,
-            encoded: Encoded::default(),
-        }
-    }
-
-    /// A message that is kept already.
-    pub(crate) fn of_message(message: &'a Arc<Message>) -> Self {
-        Self {
-            topic: &message.topic,
-            properties: &message.properties,
-            payload: &message.payload,
-            qos: message.qos,
-            retain: message.retain,
-            expires_at: message.expires_at,
-            publisher: message.publisher,
-            hidden: 0,
-            hears_of_failure: false,
-            message: Some(Arc::clone(message)),
-            encoded: Encoded::default(),
-        }
-    }
-
-    /// The message, to keep.
-    pub(crate) fn keep(&mut self) -> Arc<Message> {
-        Arc::clone(self.message.get_or_insert_with(|| {
-            Arc::new(Message {
-                topic: self.topic.into(),
-                properties: self.properties.into(),
-                payload: self.payload.into(),
-                qos: self.qos,
-                retain: self.retain,
-                publisher: self.publisher,
-                expires_at: self.expires_at,
-            })
-        }))
-    }
-
-    /// The message whose payload outboxes refer to instead of having a copy.
-    fn shared_payload(&self) -> Option<&Arc<Message>> {
-        self.message
-            .as_ref()
-            .filter(|message| message.payload.len() >= SHARED_PAYLOAD_BYTES)
-    }
-
-    fn parts(&self, version: Version, qos: QoS, retain: bool, now: u32) -> PublishParts<'a> {
-        PublishParts {
-            version,
-            qos,
-            dup: false,
-            retain,
-            topic: self.topic.get(self.hidden..).unwrap_or_default(),
-            packet_id: None,
-            message_expiry_interval: self.expires_at.map(|at| at.saturating_sub(now).max(1)),
-            topic_alias: None,
-            subscription_ids: &[],
-            forwardable: self.properties,
-            payload: self.payload,
-        }
-    }
-}
-
-/// Put a packet identifier where the encoder left room for it.
-fn patch_packet_id(bytes: &mut [u8], at: usize, id: NonZeroU16) {
-    if let Some(place) = bytes.get_mut(at..at + 2) {
-        place.copy_from_slice(&id.get().to_be_bytes());
-    }
-}
-
-/// Append a PUBLISH, without its payload if that is shared; gives where its packet identifier stands, counted from its first byte. One that
-/// does not fit the encoding (only its properties could grow that far) is left out whole.
-pub(super) fn encode(parts: &PublishParts<'_>, shared: bool, out: &mut Vec<u8>) -> usize {
-    let before = out.len();
-    let encoded = if shared {
-        parts.encode_header(out)
-    } else {
-        parts.encode(out)
-    };
-    if let Ok(layout) = encoded {
-        layout.packet_id_at.unwrap_or(0)
-    } else {
-        out.truncate(before);
-        0
-    }
-}
 
 impl EventLoop {
     /// Route a message: to sessions here at once, to other loops at the end of the turn. Gives the
