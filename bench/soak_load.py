@@ -12,6 +12,7 @@ import random
 import socket
 import struct
 import sys
+from abc import ABC, abstractmethod
 from collections import Counter
 from contextlib import suppress
 from pathlib import Path
@@ -28,7 +29,7 @@ class Broken(Exception):
     """The broker lost, repeated or reordered something, or did not answer."""
 
 
-class Load:
+class Load(ABC):
     """One kind of client. `run` is started once and ends soon after `stop` is set."""
 
     def __init__(self, port: int, web: int, seed: int) -> None:
@@ -49,17 +50,29 @@ class Load:
             raise Broken(f"{client_id}: {client.connack}")
         return client
 
+    @abstractmethod
+    async def run(self) -> None:
+        """Do it until told to stop.
+
+        Raises:
+            Broken: something is not as it must be.
+        """
+
+
+class Rounds(Load):
+    """One that does the same again and again."""
+
     async def run(self) -> None:
         while not self.stop.is_set():
             await self.round()
 
+    @abstractmethod
     async def round(self) -> None:
         """Do it once.
 
         Raises:
             Broken: something is not as it must be.
         """
-        raise NotImplementedError
 
 
 class Sequence(Load):
@@ -122,7 +135,7 @@ class Sequence2(Sequence):
     qos = 2
 
 
-class Storm(Load):
+class Storm(Rounds):
     """Clients that come and go at once."""
 
     async def round(self) -> None:
@@ -135,7 +148,7 @@ class Storm(Load):
             self.did["connects"] += 1
 
 
-class Retained(Load):
+class Retained(Rounds):
     """Retained messages that replace each other; a new subscriber gets the last of each."""
 
     async def round(self) -> None:
@@ -159,7 +172,7 @@ class Retained(Load):
         self.did["replays"] += 1
 
 
-class Shared(Load):
+class Shared(Rounds):
     """A group of members that changes: each message goes to one of them."""
 
     async def round(self) -> None:
@@ -194,7 +207,7 @@ class Shared(Load):
         self.did["messages"] += 90
 
 
-class Wills(Load):
+class Wills(Rounds):
     """Clients that vanish: each will is heard once."""
 
     async def round(self) -> None:
@@ -210,7 +223,7 @@ class Wills(Load):
         self.did["wills"] += 20
 
 
-class TakeOvers(Load):
+class TakeOvers(Rounds):
     """One client id from many connections; the old one is told."""
 
     async def round(self) -> None:
@@ -228,7 +241,7 @@ class TakeOvers(Load):
         await old.disconnect(properties={"session_expiry_interval": 0})
 
 
-class SlowReader(Load):
+class SlowReader(Rounds):
     """A subscriber that never reads while much is published; others are not held up."""
 
     async def round(self) -> None:
@@ -252,7 +265,7 @@ class SlowReader(Load):
         self.did["rounds"] += 1
 
 
-class Web(Load):
+class Web(Rounds):
     """MQTT over WebSocket, frames of every size, pieces included."""
 
     async def round(self) -> None:
@@ -307,7 +320,7 @@ async def frame(reader: asyncio.StreamReader) -> bytes:
     return await reader.readexactly(size)
 
 
-class Malformed(Load):
+class Malformed(Rounds):
     """Noise: random bytes, packets with a few bytes changed, packets cut short."""
 
     async def round(self) -> None:

@@ -12,7 +12,7 @@ from support import deadline, paho, wire
 from support.broker import Start
 from support.certificates import Authority, Pki
 from support.logs import watched_log
-from support.paho import paho_client
+from support.paho import converse, paho_client
 from support.tls import MUTUAL, TLS, WSS, BlockingClient, admitted, context_of, open_tls, port_of
 
 
@@ -37,14 +37,7 @@ async def test_paho(
         ):
             assert await plain.connect(broker.port) == "Success"
             assert await client.connect(port_of(broker, id)) == "Success"
-            for each in (plain, client):
-                assert await each.subscribe("a/+", 2) == "Granted QoS 2"
-            for size in (0, 100, 1000, 70_000, 500_000):
-                await client.publish("a/b", b"x" * size, 1)
-                for each in (plain, client):
-                    assert len((await each.message()).payload) == size
-            await plain.publish("a/b", b"back", 2)
-            assert (await client.message()).payload == b"back"
+            await converse(plain, client)
         assert broker.broker.statistics()["tls.handshakes"] == 1
 
 

@@ -8,7 +8,7 @@ import pytest
 from paho.mqtt.enums import MQTTProtocolVersion
 from support import deadline, paho
 from support.broker import Start
-from support.paho import paho_client
+from support.paho import converse, paho_client
 
 WEB = """
 listeners.ws.default { bind = "127.0.0.1:0", enable_authn = false, websocket { %s } }
@@ -26,14 +26,7 @@ async def test_paho(broker_with: Start, version: MQTTProtocolVersion, loops: int
         ):
             assert await plain.connect(broker.port) == "Success"
             assert await client.connect(web) == "Success"
-            for each in (plain, client):
-                assert await each.subscribe("a/+", 2) == "Granted QoS 2"
-            for size in (0, 100, 1000, 70_000, 500_000):
-                await client.publish("a/b", b"x" * size, 1)
-                for each in (plain, client):
-                    assert len((await each.message()).payload) == size
-            await plain.publish("a/b", b"back", 2)
-            assert (await client.message()).payload == b"back"
+            await converse(plain, client)
 
 
 async def request(port: int, path: str, fields: str) -> bytes:

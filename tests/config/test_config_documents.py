@@ -49,15 +49,15 @@ authentication = [
 """
 
 
-def members(path: str, struct: str) -> set[str]:
+def members(pattern: str, struct: str) -> set[str]:
     """The fields of a Rust struct, as serde names them."""
-    text = (ROOT / path).read_text()
+    text = "\n".join(path.read_text() for path in sorted(ROOT.glob(pattern)))
     body = re.search(rf"pub struct {struct} \{{(.*?)^\}}", text, re.DOTALL | re.MULTILINE)
     assert body is not None, struct
     return set(re.findall(r"^    pub (\w+):", body[1], re.MULTILINE))
 
 
-BROKER = "rust/broker/src/config.rs"
+BROKER = "rust/broker/src/config/*.rs"
 POLICY = "rust/policy/src/pipeline/config.rs"
 
 

@@ -125,3 +125,15 @@ async def paho_client(
         # A loop that is told to stop leaves its connection open if it was, and the socket pair that
         # wakes it to a finalizer.
         client.mqtt._reset_sockets()
+
+
+async def converse(one: PahoClient, other: PahoClient) -> None:
+    """Messages of many sizes between two connected clients, there and back."""
+    for each in (one, other):
+        assert await each.subscribe("a/+", 2) == "Granted QoS 2"
+    for size in (0, 100, 1000, 70_000, 500_000):
+        await other.publish("a/b", b"x" * size, 1)
+        for each in (one, other):
+            assert len((await each.message()).payload) == size
+    await one.publish("a/b", b"back", 2)
+    assert (await other.message()).payload == b"back"

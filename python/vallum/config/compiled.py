@@ -1,7 +1,7 @@
 """The two documents that cross to Rust, once, as JSON; no other side fills in a default.
 
 `policy_document` is read by `rust/policy/src/pipeline/config.rs`, `broker_document` by
-`rust/broker/src/config.rs`. Both refuse unknown and missing members, so the keys are listed here
+`rust/broker/src/config`. Both refuse unknown and missing members, so the keys are listed here
 and held against those files by a test. Units: `_ms` milliseconds, other times seconds (rounded up),
 sizes bytes; null is "no bound" or "none".
 

@@ -1,4 +1,4 @@
-"""`ssl_options` of a listener, as `TlsConfig` in rust/broker/src/config.rs reads them.
+"""`ssl_options` of a listener, as `TlsConfig` in rust/broker/src/config/tls.rs reads them.
 
 Files are named by their paths and read in Rust, at start and whenever certificates are reloaded; so
 what `vallum check` says of them is what a broker would say. Times are milliseconds.

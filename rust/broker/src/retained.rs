@@ -46,6 +46,8 @@ struct Retained {
     /// Broker second it is kept until. What `retainer` adds to the message's own life is not told to
     /// clients: that would be a Message Expiry Interval nobody published [MQTT-3.3.2-6].
     until: Option<u32>,
+    /// Bytes it counts for; none if it is the broker's own.
+    bytes: usize,
 }
 
 impl Retained {
@@ -92,13 +94,13 @@ impl RetainedStore {
         self.kept.write().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Keep a message for its topic; an empty payload removes what is there [MQTT-3.3.1-6]. `now` is the
-    /// broker's second and its millisecond.
+    /// Keep a message for its topic; an empty payload removes what is there [MQTT-3.3.1-6].
     pub(crate) fn store(
         &self,
         outgoing: &mut Outgoing<'_>,
         publisher: Option<Arc<str>>,
-        (now, now_ms): (u32, u64),
+        now: u32,
+        clock: &Clock,
     ) -> Stored {
         if !self.config.enable {
             return Stored::Yes;
@@ -106,11 +108,11 @@ impl RetainedStore {
         if outgoing.payload.is_empty() {
             let mut kept = self.write();
             let removed = kept.topics.remove(outgoing.topic);
-            kept.bytes -= removed.map_or(0, |retained| self.room_of(&retained.message));
+            kept.bytes -= removed.map_or(0, |retained| retained.bytes);
             return Stored::Yes;
         }
         let is_own = self.own.iter().any(|own| own == outgoing.topic);
-        let in_time = |budget: &RateBudget| budget.take(1, now_ms) == 1;
+        let in_time = |budget: &RateBudget| budget.take(1, clock.milliseconds()) == 1;
         if outgoing.payload.len() > self.config.max_payload_size
             || (!is_own && !self.publish_rate.as_ref().is_none_or(in_time))
         {
@@ -119,8 +121,9 @@ impl RetainedStore {
         let message = outgoing.keep();
         let mut kept = self.write();
         let old = kept.topics.get(outgoing.topic);
-        let old = old.map(|retained| self.room_of(&retained.message));
-        let bytes = kept.bytes - old.unwrap_or(0) + self.room_of(&message);
+        let old = old.map(|retained| retained.bytes);
+        let bytes = if is_own { 0 } else { message.size() };
+        let all_bytes = kept.bytes - old.unwrap_or(0) + bytes;
         let (limit, byte_limit) = (
             self.config.max_retained_messages,
             self.config.max_retained_bytes,
@@ -129,23 +132,18 @@ impl RetainedStore {
             && old.is_none()
             && kept.topics.len() >= limit
             && kept.topics.len() - self.own_among(&kept.topics) >= limit;
-        if !is_own && (too_many || (byte_limit > 0 && bytes > byte_limit)) {
+        if !is_own && (too_many || (byte_limit > 0 && all_bytes > byte_limit)) {
             return Stored::Full;
         }
-        kept.bytes = bytes;
+        kept.bytes = all_bytes;
         let retained = Retained {
             message,
             publisher,
             until: self.expiry_of(outgoing.expires_at, now),
+            bytes,
         };
         kept.topics.insert(outgoing.topic, retained);
         Stored::Yes
-    }
-
-    /// Bytes that a message counts for.
-    fn room_of(&self, message: &Message) -> usize {
-        let is_own = self.own.iter().any(|own| **own == *message.topic);
-        if is_own { 0 } else { message.size() }
     }
 
     /// The broker second at which a message is no longer kept.
@@ -178,7 +176,7 @@ impl RetainedStore {
             cursor = topics.retain_slice(cursor.as_ref(), SLICE, |retained| {
                 let alive = retained.is_alive(now);
                 if !alive {
-                    *bytes -= self.room_of(&retained.message);
+                    *bytes -= retained.bytes;
                     removed += 1;
                 }
                 alive

@@ -351,8 +351,9 @@ impl EventLoop {
                 Some(Arc::clone(&session.client.info.client_id))
             });
             let shared = &self.shared;
-            let now = (self.now, shared.clock.milliseconds());
-            let stored = shared.retained.store(outgoing, publisher, now);
+            let stored = shared
+                .retained
+                .store(outgoing, publisher, self.now, &shared.clock);
             if stored != Stored::Yes {
                 self.metrics().dropped_retained.add(1);
                 if stored == Stored::Full && outgoing.hears_of_failure {

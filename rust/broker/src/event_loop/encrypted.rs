@@ -76,6 +76,7 @@ impl EventLoop {
             .get_mut(slot as usize)
             .and_then(|connection| connection.transport.tls())
         else {
+            self.clear = clear;
             return false;
         };
         let was_open = !tls.is_shaking_hands();
